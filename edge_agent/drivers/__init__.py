@@ -1,0 +1,1 @@
+"""From a device's own words to catalogue values."""
