@@ -1,0 +1,144 @@
+"""What becomes of each reading of a batch: pure decisions, no database.
+
+A reading is stored, flagged and stored, or quarantined; none is dropped.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from shared.enums import Quality
+from shared.metrics import METRICS, MetricKind, UnknownMetricError, metric_of
+from shared.readings import Value
+
+FUTURE_TOLERANCE = timedelta(minutes=5)
+"""A box's clock may be this far ahead of ours before its readings are doubted."""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No monitored device is older; an earlier date is a clock that was never set."""
+
+LATEST_OFFSET = timedelta(days=366)
+"""Further in the future than this is not a time: such a reading goes to quarantine instead of making partitions for it."""
+
+
+TEXT_COLUMNS = frozenset({"operating_state", "fault_codes"})
+"""States kept in raw columns of their own, as text."""
+
+_PHASE_COLUMNS = {f"{name}.l{n}": f"{name}_l{n}" for name in ("ac_voltage_v", "ac_current_a") for n in (1, 2, 3)}
+
+_NUMERIC_COLUMNS = {
+    name: name for name, metric in METRICS.items() if metric.kind not in {MetricKind.STATE, MetricKind.ATTRIBUTE}
+}
+
+RAW_COLUMNS: Mapping[str, str] = _NUMERIC_COLUMNS | _PHASE_COLUMNS | {name: name for name in TEXT_COLUMNS}
+"""Metric key -> column of `telemetry_readings`. Every other key is kept in `extra`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDevice:
+    """What ingest must know of a device to judge its readings."""
+
+    id: UUID
+    commissioned_at: datetime
+    rated_power_kw: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row of `telemetry_readings`, before `received_at`.
+
+    Attributes:
+        columns: raw column -> value; only columns that the reading has.
+        extra: metric key -> value, for keys without a column of their own.
+    """
+
+    device_id: UUID
+    at: datetime
+    seq: int
+    quality: Quality
+    columns: Mapping[str, Value]
+    extra: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A reading that cannot be a row, with the reason, as it came."""
+
+    device_id: UUID
+    seq: int
+    index: int
+    at: datetime | None
+    reason: str
+    values: Mapping[str, Value]
+
+
+def quarantine_reason(at: datetime | None, *, known: bool, now: datetime) -> str | None:
+    """Say why a reading cannot be stored as a row, or None if it can.
+
+    Args:
+        at: aware moment of the reading; None when its offset makes no moment at all.
+        known: whether the device is one of the gateway's own.
+        now: the cloud's time.
+    """
+    if not known:
+        return "device_unknown"
+    if at is None or at < EARLIEST or at > now + LATEST_OFFSET:
+        return "time_impossible"
+    return None
+
+
+def cloud_flags(at: datetime, values: Mapping[str, Value], device: KnownDevice, now: datetime) -> Quality:
+    """Flags that the cloud adds to a reading: time ahead of ours, time before the device existed, a value that cannot be."""
+    flags = Quality.GOOD
+    if at > now + FUTURE_TOLERANCE:
+        flags |= Quality.FUTURE
+    if at < device.commissioned_at:
+        flags |= Quality.BEFORE_DEVICE
+    if any(not _is_sane(key, value, device.rated_power_kw) for key, value in values.items()):
+        flags |= Quality.OUT_OF_RANGE
+    return flags
+
+
+def raw_row(
+    device: KnownDevice, *, at: datetime, seq: int, quality: Quality, values: Mapping[str, Value], now: datetime
+) -> RawRow:
+    """Make the row of a reading that is not quarantined: flags added, values sorted into columns and `extra`.
+
+    A value whose type is not its column's (a word where a number belongs, or the reverse) is kept in `extra` and flagged out of range.
+    """
+    columns: dict[str, Value] = {}
+    extra: dict[str, Value] = {}
+    flags = quality | cloud_flags(at, values, device, now)
+    for key, value in values.items():
+        column = RAW_COLUMNS.get(key)
+        if column is None:
+            extra[key] = _json_safe(value)
+        elif value is None or isinstance(value, str) == (column in TEXT_COLUMNS):
+            columns[column] = value
+        else:
+            extra[key] = _json_safe(value)
+            flags |= Quality.OUT_OF_RANGE
+    return RawRow(device.id, at, seq, flags, columns, extra)
+
+
+def columns_in(rows: Iterable[RawRow]) -> Sequence[str]:
+    """Raw columns that at least one row has, in a stable order."""
+    return sorted({column for row in rows for column in row.columns})
+
+
+def _is_sane(key: str, value: Value, rated_kw: float | None) -> bool:
+    if value is None or isinstance(value, str):
+        return True
+    if not math.isfinite(value):
+        return False
+    try:
+        return metric_of(key).is_sane(value, rated_kw=rated_kw)
+    except UnknownMetricError:
+        return True  # a custom device's own quantity: nothing is known that could be wrong
+
+
+def _json_safe(value: Value) -> Value:
+    """JSON knows no NaN or infinity; as text they stay visible."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
