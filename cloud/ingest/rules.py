@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from shared.enums import Quality
@@ -142,3 +143,57 @@ def _is_sane(key: str, value: Value, rated_kw: float | None) -> bool:
 def _json_safe(value: Value) -> Value:
     """JSON knows no NaN or infinity; as text they stay visible."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class SequenceVerdict(StrEnum):
+    """What a batch's place in the sequence means."""
+
+    NEXT = "next"
+    """At least one flush is new, and none is missing before it."""
+    REPEAT = "repeat"
+    """Everything in it is committed already: answer as before, write nothing."""
+    GAP = "gap"
+    """Flushes before it have not arrived; `expected_seq` says where to go on."""
+    SUPERSEDED = "superseded"
+    """Of an epoch that the gateway has left: a second box with the same identity, or a restored card image."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStep:
+    """Where a batch stands against what is committed.
+
+    Attributes:
+        acked_seq: highest contiguous sequence of the batch's epoch before the batch.
+    """
+
+    verdict: SequenceVerdict
+    acked_seq: int
+
+    @property
+    def expected_seq(self) -> int:
+        """The sequence that would be taken next."""
+        return self.acked_seq + 1
+
+
+def sequence_step(
+    *, epoch: UUID, first_seq: int, last_seq: int, current_epoch: UUID | None, acked_seq: int, former_epoch: bool
+) -> SequenceStep:
+    """Judge a batch against the gateway's ledger.
+
+    Args:
+        epoch: of the batch.
+        first_seq: of its first flush.
+        last_seq: of its last flush.
+        current_epoch: the gateway's, None before its first batch.
+        acked_seq: highest contiguous sequence committed in `current_epoch`.
+        former_epoch: whether the ledger knows the batch's epoch as one that the gateway has left.
+    """
+    if epoch != current_epoch:
+        if former_epoch:
+            return SequenceStep(SequenceVerdict.SUPERSEDED, acked_seq)
+        acked_seq = 0  # a new card, or the store was rebuilt: its numbers begin again
+    if first_seq > acked_seq + 1:
+        return SequenceStep(SequenceVerdict.GAP, acked_seq)
+    if last_seq <= acked_seq:
+        return SequenceStep(SequenceVerdict.REPEAT, acked_seq)
+    return SequenceStep(SequenceVerdict.NEXT, acked_seq)

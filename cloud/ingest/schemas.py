@@ -125,5 +125,7 @@ def _check_flush(flush: Flush, position: int, *, expected_seq: int) -> None:
 
 
 def _malformed(error: Exception) -> MalformedBatchError:
-    message, _, field = str(error).partition(" - at `")
-    return MalformedBatchError(field.rstrip("`") or "$", message)
+    # msgspec writes "what - at `$.where`", and for an object's key "what - at `key` in `$.where`".
+    message, _, place = str(error).partition(" - at `")
+    field = place.rpartition("in `")[2].rstrip("`")
+    return MalformedBatchError(field or "$", message)
