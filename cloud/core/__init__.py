@@ -1,0 +1,1 @@
+"""What every part of the cloud stands on: settings, errors, database, jobs, files, secrets, words and logs."""
