@@ -63,7 +63,12 @@ class UnauthenticatedError(CloudError):
     title = "Not logged in"
 
     def __init__(
-        self, detail: str = "", *, code: str | None = None, extra: Mapping[str, Any] | None = None, challenge: str = "Bearer"
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        challenge: str = "Bearer",
     ) -> None:
         """As `CloudError`; `challenge` is the `WWW-Authenticate` header that RFC 9110 asks for beside a 401."""
         super().__init__(detail, code=code, extra=extra, headers={"WWW-Authenticate": challenge})

@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     @field_validator("database_url", "admin_database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        if url is not None and not url.get_secret_value().startswith(
+            ("postgresql://", "postgres://", "postgresql+asyncpg://")
+        ):
             raise ValueError("must start with postgresql://, as in postgresql://user:password@host:5432/solarhub")
         return url
 
