@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from types import TracebackType
 from typing import Self
 
@@ -57,24 +59,33 @@ class Uplink:
             raise RuntimeError("a connection is always served inside a task")
         self._tasks.add(task)
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-            try:
-                async with asyncio.TaskGroup() as both_ways:
-                    both_ways.create_task(_copy(reader, far_writer))
-                    both_ways.create_task(_copy(far_reader, writer))
-            finally:
-                far_writer.transport.abort()
+            await self._join(reader, writer)
         except OSError:
-            return  # the cloud is not there: the agent sees its connection reset, as through any router
-        except ExceptionGroup as broken:
-            _, other = broken.split(OSError)
-            if other is not None:
-                raise
+            _reset(writer)  # the cloud is not there: the agent sees its connection reset, as through any router
         except asyncio.CancelledError:
-            return  # the line was cut: cancelled by cut() alone, which waits for the end of this task
+            _reset(writer)  # the line was cut: cancelled by cut() alone, which waits for the end of this task
         finally:
-            writer.transport.abort()
             self._tasks.discard(task)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        try:
+            async with asyncio.TaskGroup() as both_ways:
+                both_ways.create_task(_copy(reader, far_writer))
+                both_ways.create_task(_copy(far_reader, writer))
+        except ExceptionGroup as broken:
+            raise ConnectionResetError from broken.split(OSError)[0]
+        finally:
+            far_writer.close()
+        writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with a reset: an orderly end would tell the peer more than a cut line can."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    if connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
