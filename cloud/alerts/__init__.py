@@ -1,0 +1,1 @@
+"""Alert rules, the alerts that they open, and what became of each."""
