@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cloud.embedded.postgres import EmbeddedPostgres, launch_postgres, start_postgres
+from cloud.embedded.postgres import EmbeddedPostgres, erase_postgres, launch_postgres, start_postgres
 from cloud.embedded.process import EmbeddedServerError
 from cloud.embedded.redis_server import EmbeddedRedis, launch_redis, start_redis
 
@@ -19,6 +19,7 @@ __all__ = [
     "EmbeddedRedis",
     "EmbeddedServerError",
     "Services",
+    "erase_postgres",
     "launch_postgres",
     "launch_redis",
     "start_postgres",

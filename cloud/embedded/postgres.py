@@ -104,6 +104,24 @@ def launch_postgres(
     return EmbeddedPostgres(admin_url=url, port=chosen, process=process)
 
 
+def erase_postgres(folder: Path) -> None:
+    """Remove ``folder`` with its data, wherever that is; a missing folder is no error.
+
+    Raises:
+        EmbeddedServerError: A server runs on the data.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        return
+    process = ServerProcess("postgresql", folder)
+    try:
+        if (folder / "cluster").is_symlink() and (folder / "cluster").readlink() == _elsewhere(folder):
+            shutil.rmtree(_elsewhere(folder), ignore_errors=True)
+        shutil.rmtree(folder)
+    finally:
+        process.end()
+
+
 @dataclass(frozen=True, slots=True)
 class _Cluster:
     """Data that exists and the program that may serve it."""
@@ -177,7 +195,7 @@ def _home(folder: Path, account: Account | None) -> Path:
     if not cluster.is_symlink() and _can_reach(folder, account):
         _make_for(cluster, account)
         return cluster
-    elsewhere = STATE_DIR / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    elsewhere = _elsewhere(folder)
     ours = cluster.is_symlink() and cluster.readlink() == elsewhere
     if not ours and (cluster.exists() or cluster.is_symlink()):
         raise EmbeddedServerError(
@@ -188,6 +206,10 @@ def _home(folder: Path, account: Account | None) -> Path:
     if not ours:
         cluster.symlink_to(elsewhere)
     return elsewhere
+
+
+def _elsewhere(folder: Path) -> Path:
+    return STATE_DIR / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
 def _make_for(folder: Path, account: Account) -> None:
