@@ -12,6 +12,7 @@ from uuid import UUID
 
 from shared.enums import Quality
 from shared.metrics import METRICS, MetricKind, UnknownMetricError, metric_of
+from shared.periods import QUARTER_HOUR, quarter_hour_floor
 from shared.readings import Value
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
@@ -197,3 +198,23 @@ def sequence_step(
     if last_seq <= acked_seq:
         return SequenceStep(SequenceVerdict.REPEAT, acked_seq)
     return SequenceStep(SequenceVerdict.NEXT, acked_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one device's new readings without a quarter-hour between two of them that has none."""
+
+    device_id: UUID
+    first_at: datetime
+    last_at: datetime
+
+
+def spans(device_id: UUID, moments: Iterable[datetime]) -> list[Span]:
+    """Join a device's new moments into spans, so that one late reading of last year does not stand for the whole year."""
+    joined: list[Span] = []
+    for at in sorted(moments):
+        if joined and quarter_hour_floor(at) - quarter_hour_floor(joined[-1].last_at) <= QUARTER_HOUR:
+            joined[-1] = Span(device_id, joined[-1].first_at, at)
+        else:
+            joined.append(Span(device_id, at, at))
+    return joined
