@@ -1,0 +1,1 @@
+"""Tariffs and bills: the bill that the DISCO sends, line by line."""

@@ -1,0 +1,186 @@
+"""Dated adjustments per kWh: fuel (FCA), quarterly (QTA), debt service surcharge (PHL)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    BillingCase,
+    Line,
+    LineKind,
+    Plan,
+    RateStatus,
+)
+from cloud.billing.rules.money import number_text, round_pkr
+
+FCA_LAG_MONTHS = 2
+"""NEPRA sets the fuel charge of a month in the month after it; the DISCOs bill it one month later."""
+
+
+def _in_scope(record: Adjustment, plan: Plan, case: BillingCase) -> bool:
+    return (
+        (not record.disco_providers or case.disco_provider in record.disco_providers)
+        and (not record.provinces or case.province in record.provinces)
+        and (not record.categories or plan.category in record.categories)
+    )
+
+
+def in_force(
+    adjustments: Sequence[Adjustment], kind: AdjustmentKind, *, plan: Plan, case: BillingCase, day: date
+) -> Adjustment | None:
+    """The record of this kind that rules the day: the most specific scope first, then the youngest.
+
+    Returns:
+        None when nothing is on record. A record that excludes the plan's category is returned: see `is_exempt`.
+    """
+    found = [r for r in adjustments if r.kind is kind and r.covers(day) and _in_scope(r, plan, case)]
+    return max(
+        found,
+        key=lambda r: (bool(r.disco_providers), bool(r.provinces), bool(r.categories), r.effective_from),
+        default=None,
+    )
+
+
+def is_exempt(record: Adjustment | None, plan: Plan) -> bool:
+    """Whether the plan's category never pays this record."""
+    return record is not None and plan.category in record.excluded_categories
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Days of the period under one record (None = none on record)."""
+
+    record: Adjustment | None
+    days: int
+
+
+def segments_of(
+    adjustments: Sequence[Adjustment], kind: AdjustmentKind, *, plan: Plan, case: BillingCase
+) -> tuple[Segment, ...]:
+    """Split the period's calendar days by the record in force, newest stretch first; the days add up to the period's."""
+    stretches: list[Segment] = []
+    for offset in range(case.days):
+        record = in_force(adjustments, kind, plan=plan, case=case, day=case.period_start + timedelta(days=offset))
+        if stretches and stretches[-1].record is record:
+            stretches[-1] = Segment(record, stretches[-1].days + 1)
+        else:
+            stretches.append(Segment(record, 1))
+    return tuple(reversed(stretches))
+
+
+def pending_line(kind: LineKind, label: str, *, why: str, quantity: Decimal | None = None) -> Line:
+    """A line that the bill will have and whose amount is not known yet."""
+    return Line(kind, label, None, quantity, "kWh", None, "units billed", why, "not on record", RateStatus.PENDING)
+
+
+def _fallback_line(kind: LineKind, label: str, rate: Decimal, *, units: Decimal, plan: Plan) -> Line:
+    return Line(
+        kind=kind,
+        label=label,
+        amount_pkr=round_pkr(rate * units),
+        quantity=units,
+        unit="kWh",
+        rate=rate,
+        base="units billed",
+        formula=f"{number_text(units)} kWh × {number_text(rate)} PKR/kWh (the plan's own value)",
+        source=plan.source,
+        status=RateStatus.ESTIMATED,
+    )
+
+
+def fca_lines(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], units: Decimal) -> tuple[Line, ...]:
+    """Fuel charge: the rate of the month two before the bill's, on the units billed for that month."""
+    month = case.month.back(FCA_LAG_MONTHS)
+    label = f"Fuel charge adjustment, {month}"
+    record = in_force(adjustments, AdjustmentKind.FCA, plan=plan, case=case, day=month.first_day)
+    if is_exempt(record, plan):
+        return ()
+    month_units = case.billed_units.get(month)
+    if record is None or record.rate is None:
+        if plan.fallback_fpa is not None:
+            return (_fallback_line(LineKind.FPA, label, plan.fallback_fpa, units=units, plan=plan),)
+        if AdjustmentKind.FCA not in plan.expects:
+            return ()
+        return (
+            pending_line(LineKind.FPA, label, why=f"the rate of {month} is not notified yet", quantity=month_units),
+        )
+    if month_units is None:
+        return (pending_line(LineKind.FPA, label, why=f"the units billed for {month} are not known"),)
+    return (
+        Line(
+            kind=LineKind.FPA,
+            label=label,
+            amount_pkr=round_pkr(record.rate * month_units),
+            quantity=month_units,
+            unit="kWh",
+            rate=record.rate,
+            base=f"units billed for {month}",
+            formula=f"{number_text(month_units)} kWh of {month} × {number_text(record.rate)} PKR/kWh",
+            source=record.source,
+            status=record.status,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Daily:
+    """A per-kWh adjustment on this bill's units, by calendar day."""
+
+    kind: AdjustmentKind
+    line_kind: LineKind
+    label: str
+    fallback: Decimal | None
+
+
+def _segment_line(what: _Daily, segment: Segment, *, units: Decimal, days: int) -> Line:
+    record = segment.record
+    share = "" if segment.days == days else f" × {segment.days}/{days} days"
+    part = units * segment.days / days
+    if record is None or record.rate is None:
+        why = f"no rate on record for {segment.days} of {days} days"
+        return pending_line(what.line_kind, what.label, why=why, quantity=part)
+    return Line(
+        kind=what.line_kind,
+        label=what.label,
+        amount_pkr=round_pkr(record.rate * units * segment.days / days),
+        quantity=part,
+        unit="kWh",
+        rate=record.rate,
+        base="units billed" + (", split by calendar days" if share else ""),
+        formula=f"{number_text(units)} kWh{share} × {number_text(record.rate)} PKR/kWh",
+        source=record.source,
+        status=record.status,
+    )
+
+
+def _daily_lines(
+    what: _Daily, plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustment], units: Decimal
+) -> tuple[Line, ...]:
+    segments = segments_of(adjustments, what.kind, plan=plan, case=case)
+    if all(segment.record is None for segment in segments):
+        if what.fallback is not None:
+            return (_fallback_line(what.line_kind, what.label, what.fallback, units=units, plan=plan),)
+        if what.kind not in plan.expects:
+            return ()
+    return tuple(
+        _segment_line(what, segment, units=units, days=case.days)
+        for segment in segments
+        if not is_exempt(segment.record, plan)
+    )
+
+
+def qta_lines(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], units: Decimal) -> tuple[Line, ...]:
+    """Quarterly adjustment on this bill's units, split by calendar days where the rate changes inside the period."""
+    what = _Daily(AdjustmentKind.QTA, LineKind.QTA, "Quarterly tariff adjustment", plan.fallback_qta)
+    return _daily_lines(what, plan, case=case, adjustments=adjustments, units=units)
+
+
+def surcharge_lines(
+    plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], units: Decimal
+) -> tuple[Line, ...]:
+    """Debt service surcharge (PHL) on this bill's units."""
+    what = _Daily(AdjustmentKind.PHL, LineKind.SURCHARGE, "Debt service surcharge (PHL)", None)
+    return _daily_lines(what, plan, case=case, adjustments=adjustments, units=units)
