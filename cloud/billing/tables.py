@@ -86,7 +86,9 @@ class TariffAdjustment(HasId, Tracked, Base):
     __table_args__ = (
         UniqueConstraint("kind", "scope", "consumers", "effective_from"),
         CheckConstraint("effective_to >= effective_from", name="period_ascends"),
-        CheckConstraint("(rate IS NULL) = (status = 'pending') OR parameters <> '{}'::jsonb", name="pending_without_rate"),
+        CheckConstraint(
+            "(rate IS NULL) = (status = 'pending') OR parameters <> '{}'::jsonb", name="pending_without_rate"
+        ),
         one_of("status", RATE_STATUSES),
     )
 
@@ -116,7 +118,9 @@ class BillingSimulation(HasId, Tracked, Base):
 
     __tablename__ = "billing_simulations"
     __table_args__ = (
-        ForeignKeyConstraint(["site_id", "organization_id"], ["sites.id", "sites.organization_id"], ondelete="RESTRICT"),
+        ForeignKeyConstraint(
+            ["site_id", "organization_id"], ["sites.id", "sites.organization_id"], ondelete="RESTRICT"
+        ),
         Index(None, "site_id", "period_start", "period_end"),
         Index(None, "organization_id"),
         Index(None, "tariff_plan_id"),

@@ -1,0 +1,1 @@
+"""Sites: a roof, its address and its technical frame."""

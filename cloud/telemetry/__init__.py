@@ -1,0 +1,1 @@
+"""From raw readings to quarter-hours, hours, days and months."""
