@@ -34,9 +34,9 @@ def new_token(n_bytes: int = 32) -> str:
     return secrets.token_urlsafe(n_bytes)
 
 
-def token_hash(token: str) -> bytes:
-    """SHA-256 of a token, for storage and look-up; a random 256-bit token needs no salt and no slow hash."""
-    return hashlib.sha256(token.encode()).digest()
+def token_hash(token: str) -> str:
+    """SHA-256 of a token in hex, for storage and look-up; a random 256-bit token needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def same(left: str | bytes, right: str | bytes) -> bool:

@@ -1,0 +1,233 @@
+"""What endpoints ask for: who is asking, a transaction with that person's rows, the page, the time.
+
+    @router.get("/things", response_model=Page[Thing])
+    async def list_things(conn: Conn, scope: Annotated[Scope, allowed(Action.SITE_READ)], paging: PageOf) -> Page[Thing]: ...
+
+`Conn` commits after the endpoint returned and before the answer is sent; any exception rolls back. Jobs put into `AfterCommit` are
+sent after that commit. With an `Idempotency-Key`, a POST that uses `Conn` or `SystemConn` happens once (see `cloud/web/idempotency.py`).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.auth.rules import Action, scope_for
+from cloud.auth.schemas import Principal, Scope
+from cloud.auth.service import AccessTokens, Passwords, principal_of
+from cloud.core.crypto import SecretBox
+from cloud.core.db import SYSTEM, Database, TenantContext
+from cloud.core.errors import UnauthenticatedError
+from cloud.core.files import Files
+from cloud.core.jobs import Jobs, PendingJobs
+from cloud.core.settings import Settings
+from cloud.web.idempotency import HEADER, checked_key, claim_key
+from cloud.web.limits import Limiter, Rate, refuse_if_over
+from cloud.web.manners import note_limit
+from cloud.web.paging import DEFAULT_LIMIT, MAX_LIMIT, CursorSigner, Paging, paging_of
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a process opens once; `app.state.services`.
+
+    Attributes:
+        clock: the present moment, aware, UTC.
+    """
+
+    settings: Settings
+    db: Database
+    redis: "Redis"
+    jobs: Jobs
+    files: Files
+    limiter: Limiter
+    tokens: AccessTokens
+    passwords: Passwords
+    secrets: SecretBox
+    cursors: CursorSigner
+    clock: Callable[[], datetime]
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+
+
+def _now(services: ServicesDep) -> datetime:
+    return services.clock()
+
+
+Now = Annotated[datetime, Depends(_now)]
+"""Dependency: the moment of the request, aware, UTC."""
+
+
+class RequestLimits:
+    """Counts this request against limits."""
+
+    def __init__(self, request: Request, limiter: Limiter) -> None:
+        """For one request."""
+        self._request = request
+        self._limiter = limiter
+
+    @property
+    def address(self) -> str:
+        """The client's address (behind a proxy that the settings name: the one it forwards)."""
+        return self._request.client.host if self._request.client else "unknown"
+
+    async def take(self, rate: Rate, key: str, *, code: str | None = None) -> None:
+        """Count one use.
+
+        Raises:
+            RateLimitedError: if it was one too many.
+        """
+        decision = await self._limiter.hit(rate, key)
+        note_limit(self._request.scope, decision)
+        refuse_if_over(decision, code=code)
+
+    async def forgive(self, rate: Rate, key: str) -> None:
+        """Forget the uses (after a successful login)."""
+        await self._limiter.reset(rate, key)
+
+
+def _limits(request: Request, services: ServicesDep) -> RequestLimits:
+    return RequestLimits(request, services.limiter)
+
+
+Limits = Annotated[RequestLimits, Depends(_limits)]
+"""Dependency: `await limits.take(Rate("claim", 10, 900), limits.address)`."""
+
+
+async def limit_address(request: Request, services: ServicesDep, limits: Limits) -> None:
+    """Count a request that brings no credential against its address; part of every router."""
+    if "authorization" not in request.headers:
+        await limits.take(_address_rate(services), limits.address)
+
+
+def _address_rate(services: Services) -> Rate:
+    return Rate("address", services.settings.rate_limit_address_per_minute, 60)
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="access token", description="Access token of `POST /api/v1/auth/login`."
+)
+
+
+async def _current_user(
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    services: ServicesDep,
+    limits: Limits,
+    now: Now,
+) -> Principal:
+    if credentials is None:
+        raise UnauthenticatedError
+    try:
+        user_id = services.tokens.verify(credentials.credentials, now)
+    except UnauthenticatedError:
+        await limits.take(_address_rate(services), limits.address)
+        raise
+    await limits.take(Rate("account", services.settings.rate_limit_account_per_minute, 60), str(user_id))
+    async with services.db.transaction(SYSTEM) as conn:
+        return await principal_of(conn, user_id)
+
+
+CurrentUser = Annotated[Principal, Depends(_current_user)]
+"""Dependency: the person of the access token; 401 without a valid one."""
+
+
+def allowed(action: Action) -> Any:  # noqa: ANN401 -- FastAPI's marker
+    """Say what a list needs: `Annotated[Scope, allowed(Action.SITE_READ)]` is where the person may do it; 403 if nowhere."""
+
+    def scope(user: CurrentUser) -> Scope:
+        return scope_for(user, action)
+
+    return Depends(scope)
+
+
+def context_of(principal: Principal) -> TenantContext:
+    """The rows that a person's transactions see in the database."""
+    return SYSTEM if principal.is_super_admin else TenantContext(organization_ids=principal.organization_ids)
+
+
+def _pending_jobs() -> PendingJobs:
+    return PendingJobs()
+
+
+AfterCommit = Annotated[PendingJobs, Depends(_pending_jobs)]
+"""Dependency: `after_commit.add("telemetry.roll_up", site_id=site_id)`; sent once the request's transaction is committed."""
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description="Of a POST: the same key and body within 24 hours give the same answer, and happen once.",
+    ),
+]
+
+
+@asynccontextmanager
+async def _unit_of_work(
+    request: Request, services: Services, user: Principal, jobs: PendingJobs, context: TenantContext
+) -> AsyncIterator[AsyncConnection]:
+    async with services.db.transaction(context) as conn:
+        key = request.headers.get(HEADER)
+        if key is not None and request.method == "POST":
+            request.state.idempotency = await claim_key(
+                conn, request, user_id=user.user_id, key=checked_key(key), now=services.clock(), box=services.secrets
+            )
+        yield conn
+    await jobs.flush(services.jobs)
+
+
+async def _connection(
+    request: Request, services: ServicesDep, user: CurrentUser, jobs: AfterCommit
+) -> AsyncIterator[AsyncConnection]:
+    async with _unit_of_work(request, services, user, jobs, context_of(user)) as conn:
+        yield conn
+
+
+async def _system_connection(
+    request: Request, services: ServicesDep, user: CurrentUser, jobs: AfterCommit
+) -> AsyncIterator[AsyncConnection]:
+    async with _unit_of_work(request, services, user, jobs, SYSTEM) as conn:
+        yield conn
+
+
+# scope="function": the transaction ends before the answer leaves, so nobody hears "created" of something that was rolled back.
+Conn = Annotated[AsyncConnection, Depends(_connection, scope="function")]
+"""Dependency: the request's one transaction; sees the rows of the person's organisations."""
+
+SystemConn = Annotated[AsyncConnection, Depends(_system_connection, scope="function")]
+"""Dependency: a transaction of a logged-in person that sees all rows, for the few things that reach beyond the own organisations
+(a new organisation, an invitation's account). The service checks by itself what it touches."""
+
+
+def _paging(
+    request: Request,
+    services: ServicesDep,
+    user: CurrentUser,
+    *,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows per page.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    offset: Annotated[int, Query(ge=0, description="Rows to leave out; up to 10,000, `cursor` goes further.")] = 0,
+) -> Paging:
+    filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"limit", "cursor", "offset"})
+    return paging_of(
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+        binding=repr((str(user.user_id), request.url.path, filters)),
+        signer=services.cursors,
+    )
+
+
+PageOf = Annotated[Paging, Depends(_paging)]
+"""Dependency: which page of a list is asked for."""

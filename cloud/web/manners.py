@@ -1,0 +1,128 @@
+"""What every request gets before and after its endpoint: a correlation id, a size limit, a log line and safe headers."""
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.core.errors import TooLargeError
+from cloud.core.ids import new_id
+from cloud.core.log import get_logger
+from cloud.web.errors import problem_response
+from cloud.web.limits import Decision
+
+_log = get_logger(__name__)
+
+CORRELATION_HEADER = "X-Correlation-Id"
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_QUIET_PATHS = ("/healthz", "/readyz")
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": API_POLICY,
+    "Cache-Control": "no-store",
+}
+
+
+def note_limit(scope: Scope, decision: Decision) -> None:
+    """Remember a rate limit's state for the answer's headers; the tightest one is shown."""
+    state = scope.setdefault("state", {})
+    shown: Decision | None = state.get("rate_limit")
+    if shown is None or decision.remaining < shown.remaining:
+        state["rate_limit"] = decision
+
+
+class RequestManners:
+    """Outermost middleware: correlation id, body size, log line, security and rate-limit headers."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, https: bool) -> None:
+        """Wrap an application.
+
+        Args:
+            app: the rest of the application.
+            max_body_bytes: largest request body, as received.
+            https: whether people reach it by HTTPS, which then becomes a promise (HSTS).
+        """
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._headers = dict(_SAFE_HEADERS)
+        if https:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(CORRELATION_HEADER, "")
+        correlation_id = given if _GIVEN_ID.fullmatch(given) else str(new_id())
+        # A copy: with a server's lifespan state, the dictionary is shared by all requests.
+        scope["state"] = {**scope.get("state", {}), "correlation_id": correlation_id}
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(scope, MutableHeaders(scope=message), correlation_id)
+            await send(message)
+
+        try:
+            if _announced_length(headers) > self._max_body_bytes:
+                error = TooLargeError(self._too_large_text())
+                await problem_response(Request(scope), error)(scope, receive, send_with_headers)
+            else:
+                await self._app(scope, self._counted(receive), send_with_headers)
+        finally:
+            if scope["path"] not in _QUIET_PATHS:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                    client=(scope.get("client") or ("",))[0],
+                )
+
+    def _add_headers(self, scope: Scope, headers: MutableHeaders, correlation_id: str) -> None:
+        headers[CORRELATION_HEADER] = correlation_id
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+        decision: Decision | None = scope["state"].get("rate_limit")
+        if decision is not None:
+            headers.update(decision.headers())
+
+    def _counted(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self._max_body_bytes:
+                    # The framework turns other exceptions while reading a body into a 400.
+                    raise HTTPException(TooLargeError.status, detail=self._too_large_text())
+            return message
+
+        return receive_counted
+
+    def _too_large_text(self) -> str:
+        return f"A body may have {self._max_body_bytes} bytes; send less at once."
+
+
+def _announced_length(headers: Headers) -> int:
+    value = headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0

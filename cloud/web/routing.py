@@ -1,0 +1,61 @@
+"""Routers with the API's manners."""
+
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from cloud.web.deps import limit_address
+from cloud.web.errors import PROBLEM_TYPE
+from cloud.web.idempotency import KeyInUse, ReplayedAnswerError
+
+API = "/api/v1"
+
+_PROBLEM: dict[str, Any] = {"content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "The request cannot be done as sent; `code` and `detail` say why and the way out.",
+        **_PROBLEM,
+    },
+    "5XX": {"description": "The service could not do it; nothing was changed.", **_PROBLEM},
+}
+
+
+class HubRoute(APIRoute):
+    """A route that stores and replays answers of requests with an `Idempotency-Key`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, within whose dependencies the transaction is still open when the answer is ready."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except ReplayedAnswerError as replay:
+                return replay.answer
+            in_use: KeyInUse | None = getattr(request.state, "idempotency", None)
+            if in_use is not None:
+                await in_use.store(response)
+            return response
+
+        return answer
+
+
+def api_router(prefix: str = "", *, tags: list[str | Enum], limit_addresses: bool = True) -> APIRouter:
+    """A router below `/api/v1`.
+
+    Args:
+        prefix: path after `/api/v1`, as `/sites`.
+        tags: headings in the API's documentation.
+        limit_addresses: count requests without a credential against their address.
+    """
+    return APIRouter(
+        prefix=API + prefix,
+        tags=tags,
+        route_class=HubRoute,
+        responses=PROBLEM_RESPONSES,
+        dependencies=[Depends(limit_address)] if limit_addresses else [],
+    )
