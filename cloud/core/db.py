@@ -101,6 +101,7 @@ class Base(DeclarativeBase):
         Decimal: Numeric(),
         JsonObject: JSONB(),
         list[JsonObject]: JSONB(),
+        str: Text(),
         list[str]: ARRAY(Text()),
         list[UUID]: ARRAY(Uuid()),
     }
@@ -229,6 +230,21 @@ def create_engine(
     )
 
 
+async def set_context(conn: AsyncConnection, context: TenantContext) -> None:
+    """Change whose rows the running transaction sees; it ends with the transaction.
+
+    For narrowing only: to one site, after the request has shown that the site is the caller's.
+    """
+    await conn.execute(
+        _SET_CONTEXT,
+        {
+            "organization_ids": list(context.organization_ids),
+            "site_ids": list(context.site_ids),
+            "is_system": context.system,
+        },
+    )
+
+
 class Database:
     """A pool of connections to one database.
 
@@ -292,14 +308,7 @@ class Database:
             DatabaseBusyError: if no connection became free in time.
         """
         async with self._connection() as conn, conn.begin():
-            await conn.execute(
-                _SET_CONTEXT,
-                {
-                    "organization_ids": list(context.organization_ids),
-                    "site_ids": list(context.site_ids),
-                    "is_system": context.system,
-                },
-            )
+            await set_context(conn, context)
             yield conn
 
     @asynccontextmanager
