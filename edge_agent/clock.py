@@ -1,10 +1,14 @@
 """Time is given, never taken: every long-lived part of the agent uses the clock that it was built with."""
 
 import asyncio
+import ctypes
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -73,3 +77,51 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds / speed` of real time, whether the clock stands or runs."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
+
+
+def to_ms(moment: datetime) -> int:
+    """Unix time in whole milliseconds, rounded."""
+    return round((moment - EPOCH) / timedelta(milliseconds=1))
+
+
+def from_ms(unix_ms: int) -> datetime:
+    """Aware UTC moment of a Unix time in milliseconds, exact."""
+    return EPOCH + timedelta(milliseconds=unix_ms)
+
+
+def monotonic_ms(clock: Clock) -> int:
+    """The monotonic clock in whole milliseconds."""
+    return round(clock.monotonic() * 1000)
+
+
+def wall_offset_ms(clock: Clock) -> int:
+    """Milliseconds to add to the monotonic clock to get Unix time, as the wall clock has it now."""
+    if isinstance(clock, VirtualClock):
+        return to_ms(clock.start)  # exact, where a measurement would be off by the time it takes, times the speed
+    samples = []
+    for _ in range(3):
+        before = clock.monotonic()
+        now = clock.now()
+        after = clock.monotonic()
+        samples.append((after - before, to_ms(now) - round((before + after) * 500)))
+    return min(samples)[1]  # the sample that was interrupted least
+
+
+def boot_identity(clock: Clock) -> str:
+    """Names the stretch of time within which the monotonic clock is one and the same; survives a restart of the process."""
+    if isinstance(clock, VirtualClock):
+        return f"virtual:{clock.start.isoformat()}:{clock.speed!r}:{clock.epoch!r}"
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+_TIME_ERROR = 5
+"""adjtimex(2): the kernel's clock is not synchronised."""
+
+
+def is_synchronised(clock: Clock) -> bool:
+    """Whether the operating system vouches for the wall clock (adjtimex(2)); a simulated clock is always right."""
+    if isinstance(clock, VirtualClock):
+        return True
+    timex = ctypes.create_string_buffer(512)  # zeroed: asks only; longer than struct timex on any machine
+    state = int(ctypes.CDLL(None).adjtimex(timex))
+    return 0 <= state < _TIME_ERROR

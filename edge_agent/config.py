@@ -1,0 +1,162 @@
+"""Settings of the agent: one TOML file, overridden by the environment."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
+
+from edge_agent.clock import Clock, SystemClock, VirtualClock
+from edge_agent.errors import ConfigError
+
+PREFIX = "SOLARHUB_EDGE_"
+DEFAULT_FILE = Path("/etc/solarhub/edge.toml")
+
+_CLOCK_NAMES = ("SOLARHUB_CLOCK_START", "SOLARHUB_CLOCK_END", "SOLARHUB_CLOCK_SPEED", "SOLARHUB_CLOCK_EPOCH")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class EdgeSettings(BaseModel):
+    """Every setting. In the file by its name, in the environment as `SOLARHUB_EDGE_<NAME>`, which wins.
+
+    Attributes:
+        data_dir: folder of the store and the credential; created with mode 0700.
+        cloud_url: used by `enrol` when it is not given there; afterwards the credential remembers its cloud.
+        web_enabled: whether the local page is served.
+        web_host: address that the local page listens on.
+        web_port: its port; 0 lets the system choose.
+        web_names: further host names under which the page may be asked for.
+        flush_interval_s: readings are committed this often; longer is kinder to an SD card and loses more in a power cut.
+        heartbeat_interval_s: the live lane speaks this often.
+        sync_interval_s: the back-fill lane gathers readings for this long before it sends.
+        quota_mb: most that the store may take of the disk.
+        batch_readings: most readings in one upload.
+        batch_bytes: most bytes of JSON in one upload, before compression.
+        rate_limit_bytes_per_s: of the back-fill lane, compressed; None = no limit.
+        http_timeout_s: real seconds without a byte after which a request to the cloud is given up.
+        ca_file: certificate authority of a private cloud, added to none: it replaces the usual ones.
+        log_level: least severe lines that are written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path
+    cloud_url: AnyHttpUrl | None = None
+    web_enabled: bool = True
+    web_host: str = "0.0.0.0"
+    web_port: int = Field(default=8080, ge=0, le=65_535)
+    web_names: tuple[str, ...] = ()
+    flush_interval_s: Seconds = 5.0
+    heartbeat_interval_s: Seconds = 10.0
+    sync_interval_s: Seconds = 5.0
+    quota_mb: int = Field(default=512, ge=8, le=1_000_000)
+    batch_readings: int = Field(default=5_000, ge=1, le=5_000)
+    batch_bytes: int = Field(default=1_000_000, ge=10_000, le=1_000_000)
+    rate_limit_bytes_per_s: float | None = Field(default=None, gt=0)
+    http_timeout_s: Seconds = 30.0
+    ca_file: Path | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """systemd's state folder, else the user's."""
+    state = environ.get("STATE_DIRECTORY")
+    if state:
+        return Path(state.split(":", maxsplit=1)[0])
+    home = Path(environ.get("HOME") or "/var/lib")
+    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "solarhub-edge"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -> EdgeSettings:
+    """Read the settings.
+
+    Args:
+        environ: the environment.
+        file: a TOML file; else `SOLARHUB_EDGE_CONFIG`, else `/etc/solarhub/edge.toml` if it exists.
+
+    Raises:
+        ConfigError: naming the file, the field, the value and what is expected.
+    """
+    named = file or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
+    source = named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    values: dict[str, object] = {"data_dir": default_data_dir(environ)}
+    if source is not None:
+        values |= _read_file(source)
+    values |= _from_environment(environ)
+    try:
+        return EdgeSettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from error
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name in EdgeSettings.model_fields:
+        text = environ.get(PREFIX + name.upper())
+        if text is None or text == "":
+            continue
+        values[name] = [part.strip() for part in text.split(",")] if name == "web_names" else text
+    return values
+
+
+def _explain(error: ValidationError, source: Path | None) -> str:
+    places = []
+    for detail in error.errors():
+        name = ".".join(str(part) for part in detail["loc"])
+        places.append(
+            f"{name} is {detail['input']!r}: {detail['msg']} (set {PREFIX}{name.upper()} or `{name}` in the file)"
+        )
+    return f"settings{f' of {source}' if source else ''} are wrong: " + "; ".join(places)
+
+
+def clock_from_environment(environ: Mapping[str, str] = os.environ) -> Clock:
+    """The box's clock, or a simulated one when all four `SOLARHUB_CLOCK_*` variables are set.
+
+    Raises:
+        ConfigError: if only some are set, or one is not readable.
+    """
+    given = {name: environ[name] for name in _CLOCK_NAMES if environ.get(name)}
+    if not given:
+        return SystemClock()
+    missing = [name for name in _CLOCK_NAMES if name not in given]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} not set; a simulated clock needs all of {', '.join(_CLOCK_NAMES)}")
+    start, end = (_moment(name, given[name]) for name in _CLOCK_NAMES[:2])
+    speed, epoch = (_number(name, given[name]) for name in _CLOCK_NAMES[2:])
+    if end <= start:
+        raise ConfigError(f"{_CLOCK_NAMES[1]} is {end.isoformat()}, not after {_CLOCK_NAMES[0]} {start.isoformat()}")
+    if speed <= 0:
+        raise ConfigError(
+            f"{_CLOCK_NAMES[2]} is {speed:g}; give seconds of the simulated clock per real second, above 0"
+        )
+    return VirtualClock(start=start, end=end, speed=speed, epoch=epoch)
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{name} is {text!r}; give an ISO 8601 moment such as 2026-06-01T00:00:00+05:00") from None
+    if moment.tzinfo is None:
+        raise ConfigError(f"{name} is {text!r}, without an offset from UTC; add one, such as +05:00 or Z")
+    return moment.astimezone(UTC)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{name} is {text!r}; give a number") from None
