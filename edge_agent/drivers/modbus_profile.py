@@ -22,20 +22,26 @@ class _Group:
     def __init__(self, rows: tuple[Row, ...], profile: Profile) -> None:
         self._rows = rows
         self._profile = profile
-        self.requests: tuple[Request, ...] = ()
+        self.requests = plan(rows, limits=profile.bus)
         self.refused: tuple[Row, ...] = ()
-        self.refused_at = 0.0
-        self.forget()
+        self._refused_at = 0.0
 
     def forget(self) -> None:
         """Back to the plan of the profile."""
         self.requests = plan(self._rows, limits=self._profile.bus)
         self.refused = ()
 
-    def refuse(self, row: Row, *, at: float) -> None:
-        """The device has no such register."""
-        self.refused = (*self.refused, row)
-        self.refused_at = at
+    def forget_if_old(self, *, now: float) -> None:
+        """Give refused registers another chance from time to time."""
+        if self.refused and now - self._refused_at >= REFUSED_PERIOD_S:
+            self.forget()
+
+    def learn(self, requests: list[Request], refused: list[Row], *, now: float) -> None:
+        """Keep the requests that were answered, and the rows that the device has no registers for."""
+        self.requests = tuple(requests)
+        if refused:
+            self.refused = (*self.refused, *refused)
+            self._refused_at = now
 
 
 class ProfileDriver:
@@ -113,10 +119,10 @@ class ProfileDriver:
         )
 
     async def _read_group(self, group: _Group, *, now: float) -> dict[str, Value]:
-        if group.refused and now - group.refused_at >= REFUSED_PERIOD_S:
-            group.forget()
+        group.forget_if_old(now=now)
         values: dict[str, Value] = {}
-        learnt: list[Request] = []
+        answered: list[Request] = []
+        refused: list[Row] = []
         waiting = list(group.requests)
         while waiting:
             request = waiting.pop(0)
@@ -128,26 +134,25 @@ class ProfileDriver:
                 if len(request.rows) > 1:
                     waiting[:0] = halve(request)
                 else:
-                    group.refuse(request.rows[0], at=now)
+                    refused.append(request.rows[0])
                 continue
-            learnt.append(request)
+            answered.append(request)
             for row in request.rows:
                 order = self._profile.order_of(row)
                 values[row.metric] = modbus_codec.decode(row, request.words_of(row, registers), order=order)
-        group.requests = tuple(learnt)
+        group.learn(answered, refused, now=now)
         return values | {row.metric: None for row in group.refused}
 
     def _answer(self, values: dict[str, Value]) -> DeviceAnswer:
         quality = Quality.GOOD
-        if self._fast.refused or self._slow.refused:
+        if any(row.metric in values for group in (self._fast, self._slow) for row in group.refused):
             quality |= Quality.PARTIAL
-        for group_row in (*self._fast_and_slow_rows(),):
-            if not modbus_codec.is_in_range(group_row, values.get(group_row.metric)):
-                quality |= Quality.OUT_OF_RANGE
+        requests = (*self._fast.requests, *self._slow.requests)
+        rows = (row for request in requests for row in request.rows)
+        if not all(modbus_codec.is_in_range(row, values.get(row.metric)) for row in rows):
+            quality |= Quality.OUT_OF_RANGE
         for derived in self._derived:
             values[derived.metric] = modbus_codec.add_up([values.get(term) for term in derived.sum])
-            quality |= Quality.DERIVED
+            if values[derived.metric] is not None:
+                quality |= Quality.DERIVED
         return DeviceAnswer(values, quality)
-
-    def _fast_and_slow_rows(self) -> tuple[Row, ...]:
-        return tuple(row for group in (self._fast, self._slow) for request in group.requests for row in request.rows)
