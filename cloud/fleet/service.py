@@ -206,4 +206,4 @@ def _identity(gateway: Row[Any]) -> EdgeIdentity:
 
 
 def _hash(token: str) -> str:
-    return crypto.token_hash(token).hex()
+    return crypto.token_hash(token)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from shared.enums import Quality
+from shared.enums import DeviceType, Quality
 from shared.metrics import METRICS, MetricKind, UnknownMetricError, metric_of
 from shared.periods import QUARTER_HOUR, quarter_hour_floor
 from shared.readings import Value
@@ -45,6 +45,7 @@ class KnownDevice:
     id: UUID
     commissioned_at: datetime
     rated_power_kw: float | None
+    device_type: DeviceType = DeviceType.SENSOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +219,62 @@ def spans(device_id: UUID, moments: Iterable[datetime]) -> list[Span]:
         else:
             joined.append(Span(device_id, at, at))
     return joined
+
+
+_MAIN_POWER = {
+    DeviceType.INVERTER: "ac_power_kw",
+    DeviceType.METER: "grid_power_kw",
+    DeviceType.BATTERY: "battery_power_kw",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest values of one device.
+
+    Attributes:
+        values: metric key -> value, safe for JSON.
+    """
+
+    device_id: UUID
+    device_type: DeviceType
+    at: datetime
+    quality: Quality
+    values: Mapping[str, Value]
+
+    def number(self, key: str) -> float | None:
+        """A value as a number; None where it is absent, not available or a word."""
+        value = self.values.get(key)
+        return None if value is None or isinstance(value, str) else value
+
+    @property
+    def current_power_kw(self) -> float | None:
+        """The power that the device is there for (kW): AC output, grid power or battery power, by its type."""
+        key = _MAIN_POWER.get(self.device_type)
+        return self.number(key) if key else None
+
+    @property
+    def operating_state(self) -> str | None:
+        """The canonical state, if the device tells one."""
+        state = self.values.get("operating_state")
+        return state if isinstance(state, str) else None
+
+
+def snapshot_of(
+    device: KnownDevice, *, at: datetime, quality: Quality, values: Mapping[str, Value], now: datetime
+) -> Snapshot | None:
+    """A reading as a snapshot; None for one that must not stand as the newest (no answer, or a date ahead of ours)."""
+    flags = quality | cloud_flags(at, values, device, now)
+    if flags & (Quality.LINK_DOWN | Quality.FUTURE):
+        return None
+    return Snapshot(device.id, device.device_type, at, flags, {key: _json_safe(value) for key, value in values.items()})
+
+
+def newest(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """The newest of each device, in the order of device ids: every writer locks rows in the same order."""
+    best: dict[UUID, Snapshot] = {}
+    for snapshot in snapshots:
+        present = best.get(snapshot.device_id)
+        if present is None or snapshot.at > present.at:
+            best[snapshot.device_id] = snapshot
+    return [best[device_id] for device_id in sorted(best)]

@@ -1,0 +1,37 @@
+"""A compressed body unpacks to what was packed, or is refused for what it is."""
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.core.errors import TooLargeError, ValidationFailedError
+from cloud.web.bodies import gunzip
+
+
+@given(st.binary(max_size=4_000))
+def test_what_was_packed_comes_back(body: bytes) -> None:
+    assert gunzip(gzip.compress(body), limit=4_000) == body
+
+
+def test_the_limit_is_of_the_unpacked_body() -> None:
+    packed = gzip.compress(b"0" * 1_001)
+    assert gunzip(packed, limit=1_001) == b"0" * 1_001
+    with pytest.raises(TooLargeError, match="1000 bytes"):
+        gunzip(packed, limit=1_000)
+
+
+def test_a_bomb_is_given_up_early() -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    with pytest.raises(TooLargeError):
+        gunzip(bomb, limit=10_000)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"not gzip", gzip.compress(b"x" * 100)[:-1], gzip.compress(b"x")[:12], gzip.compress(b"one") + b"more"],
+)
+def test_a_damaged_stream_is_told_so(damaged: bytes) -> None:
+    with pytest.raises(ValidationFailedError, match="complete gzip stream"):
+        gunzip(damaged, limit=1_000)
