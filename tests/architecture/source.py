@@ -1,0 +1,32 @@
+"""The project's own source as syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("shared", "edge_agent", "cloud")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file: ``name`` is its path from the project's root, such as ``cloud/core/db.py``."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """Line and dotted name of everything that is imported, anywhere in the file."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                yield node.lineno, node.module or ""
+
+
+def parse(path: Path) -> Module:
+    text = path.read_text()
+    return Module(name=path.relative_to(ROOT).as_posix(), text=text, tree=ast.parse(text))
