@@ -1,0 +1,1 @@
+"""From a document to a file, in a process of its own."""
