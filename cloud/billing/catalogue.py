@@ -113,9 +113,7 @@ def parse_catalogue(documents: Iterable[Mapping[str, Any]]) -> Catalogue:
     for document in documents:
         unknown = set(document) - {"plans", "adjustments"}
         if unknown:
-            raise BillingError(
-                f"tariff data: table {min(unknown)!r} is not known; use [[plans]] and [[adjustments]]"
-            )
+            raise BillingError(f"tariff data: table {min(unknown)!r} is not known; use [[plans]] and [[adjustments]]")
         plans += [plan_record_of(entry) for entry in document.get("plans", ())]
         adjustments += document.get("adjustments", ())
     check_no_overlap(plans)

@@ -90,7 +90,7 @@ def _credit_line(
             unit="kWh",
             rate=rate,
             base="surplus of the quarter" if kind is AdjustmentKind.EXPORT_NET_METERING else "units exported",
-            formula=f"− {number_text(units)} kWh × {number_text(rate)} PKR/kWh",
+            formula=f"- {number_text(units)} kWh × {number_text(rate)} PKR/kWh",
             source=source,
             status=status,
         ),

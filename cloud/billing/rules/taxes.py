@@ -165,7 +165,7 @@ def income_tax_lines(
         return ()
     amount = round_pkr(band.amount + (base - band.above) * band.percent / 100)
     fixed = f"{number_text(band.amount)} PKR + " if band.amount else ""
-    part = f"({money_text(base)} − {number_text(band.above)})" if band.above else money_text(base)
+    part = f"({money_text(base)} - {number_text(band.above)})" if band.above else money_text(base)
     return (
         Line(
             kind=LineKind.INCOME_TAX,
