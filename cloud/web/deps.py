@@ -7,51 +7,26 @@
 sent after that commit. With an `Idempotency-Key`, a POST that uses `Conn` or `SystemConn` happens once (see `cloud/web/idempotency.py`).
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.auth.rules import Action, scope_for
 from cloud.auth.schemas import Principal, Scope
-from cloud.auth.service import AccessTokens, Passwords, principal_of
-from cloud.core.crypto import SecretBox
-from cloud.core.db import SYSTEM, Database, TenantContext
+from cloud.auth.service import principal_of
+from cloud.core.db import SYSTEM, TenantContext
 from cloud.core.errors import UnauthenticatedError
-from cloud.core.files import Files
-from cloud.core.jobs import Jobs, PendingJobs
-from cloud.core.settings import Settings
+from cloud.core.jobs import PendingJobs
 from cloud.web.idempotency import HEADER, checked_key, claim_key
 from cloud.web.limits import Limiter, Rate, refuse_if_over
 from cloud.web.manners import note_limit
-from cloud.web.paging import DEFAULT_LIMIT, MAX_LIMIT, CursorSigner, Paging, paging_of
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything that a process opens once; `app.state.services`.
-
-    Attributes:
-        clock: the present moment, aware, UTC.
-    """
-
-    settings: Settings
-    db: Database
-    redis: "Redis"
-    jobs: Jobs
-    files: Files
-    limiter: Limiter
-    tokens: AccessTokens
-    passwords: Passwords
-    secrets: SecretBox
-    cursors: CursorSigner
-    clock: Callable[[], datetime]
+from cloud.web.paging import DEFAULT_LIMIT, MAX_LIMIT, Paging, paging_of
+from cloud.web.services import Services
 
 
 def _services(request: Request) -> Services:
@@ -144,7 +119,10 @@ CurrentUser = Annotated[Principal, Depends(_current_user)]
 
 
 def allowed(action: Action) -> Any:  # noqa: ANN401 -- FastAPI's marker
-    """Say what a list needs: `Annotated[Scope, allowed(Action.SITE_READ)]` is where the person may do it; 403 if nowhere."""
+    """Say which action a list needs.
+
+    `scope: Annotated[Scope, allowed(Action.SITE_READ)]` is where the person may do it; the answer is 403 if that is nowhere.
+    """
 
     def scope(user: CurrentUser) -> Scope:
         return scope_for(user, action)

@@ -31,7 +31,7 @@ _MAX_CURSOR_CHARS = 1_024
 CursorValue = str | int | float | datetime | date | UUID | None
 ItemT = TypeVar("ItemT")
 _RowT = TypeVar("_RowT")
-_StatementT = TypeVar("_StatementT", bound=Select[Any])
+_StatementT = TypeVar("_StatementT", bound=Select[*tuple[Any, ...]])
 
 
 class Page(BaseModel, Generic[ItemT]):

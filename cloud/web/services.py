@@ -1,0 +1,93 @@
+"""What an API process opens once and every request uses."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from cloud.auth.service import AccessTokens, Passwords
+from cloud.core.crypto import SecretBox
+from cloud.core.db import Database
+from cloud.core.files import Files, LocalFiles
+from cloud.core.jobs import Jobs, RedisJobs, make_broker
+from cloud.core.settings import Settings
+from cloud.web.limits import Limiter, RedisLimiter
+from cloud.web.paging import CursorSigner
+
+_REDIS_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a process opens once; `app.state.services`.
+
+    Attributes:
+        clock: the present moment, aware, UTC.
+    """
+
+    settings: Settings
+    db: Database
+    redis: Redis
+    jobs: Jobs
+    files: Files
+    limiter: Limiter
+    tokens: AccessTokens
+    passwords: Passwords
+    secrets: SecretBox
+    cursors: CursorSigner
+    clock: Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, UTC."""
+    return datetime.now(UTC)
+
+
+async def open_database(settings: Settings) -> Database:
+    """The database as the settings name it.
+
+    Raises:
+        DatabaseUnavailableError: if it does not answer.
+        PrivilegedRoleError: if the login could bypass row-level security.
+    """
+    return await Database.connect(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+        pool_timeout_s=settings.db_pool_timeout_s,
+    )
+
+
+def open_redis(settings: Settings) -> Redis:
+    """A client with short time-outs; it connects when first used, and Redis may be away."""
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_connect_timeout=_REDIS_TIMEOUT_S, socket_timeout=_REDIS_TIMEOUT_S
+    )
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Services]:
+    """Open everything, and close it at the end."""
+    db = await open_database(settings)
+    redis = open_redis(settings)
+    jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()))
+    try:
+        yield Services(
+            settings=settings,
+            db=db,
+            redis=redis,
+            jobs=jobs,
+            files=LocalFiles(settings.files_dir),
+            limiter=RedisLimiter(redis),
+            tokens=AccessTokens.from_settings(settings),
+            passwords=Passwords(),
+            secrets=SecretBox(settings.secret_key_bytes),
+            cursors=CursorSigner(settings.secret_key_bytes),
+            clock=clock,
+        )
+    finally:
+        jobs.close()
+        await redis.aclose()
+        await db.dispose()
