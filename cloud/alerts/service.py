@@ -177,9 +177,11 @@ async def sweep_no_data(db: Database, now: datetime) -> Swept:
                 opened += await _open_silence(conn, devices, silence, now)
         rules = {row.rule_id: row for row in watched}
         for alert in await repository.open_alerts_of_rules(conn, list(rules)):
-            heard = (alert.rule_id, alert.site_id, alert.device_id) not in still_silent
-            if heard and rules[alert.rule_id].auto_resolve:
-                resolved += await _close(conn, alert.id, at=now, now=now, reason="heard again")
+            if (alert.rule_id, alert.site_id, alert.device_id) in still_silent or not rules[alert.rule_id].auto_resolve:
+                continue
+            inhibited = (alert.rule_id, alert.site_id, None) in still_silent
+            reason = "the whole site is silent" if inhibited else "heard again"
+            resolved += await _close(conn, alert.id, at=now, now=now, reason=reason)
     if opened or resolved:
         _log.info("silence_swept", opened=opened, resolved=resolved)
     return Swept(opened, resolved)

@@ -1,6 +1,6 @@
 """Login roles of the application."""
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from cloud.core.db import APP_ROLE, Database
 
@@ -33,3 +33,9 @@ async def ensure_login_role(admin_url: str, name: str, *, password: str) -> None
             await conn.exec_driver_sql(grant)
     finally:
         await database.dispose()
+
+
+def url_of_login(admin_url: str, name: str, *, password: str) -> str:
+    """The same database as another login, `postgresql://...`."""
+    login = make_url(admin_url).set(drivername="postgresql", username=name, password=password)
+    return login.render_as_string(hide_password=False)

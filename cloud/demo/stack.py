@@ -1,0 +1,150 @@
+"""Everything that the demo runs in: servers, migrated database, API, worker, scheduler, broker, and the site's internet line."""
+
+import asyncio
+import base64
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud.core.migrate import upgrade
+from cloud.core.roles import ensure_login_role, url_of_login
+from cloud.demo.client import CloudClient
+from cloud.demo.processes import Child, program, running
+from cloud.demo.uplink import Uplink
+from cloud.embedded import start_services
+from cloud.embedded.process import free_port
+from shared.errors import SolarHubError
+
+APP_LOGIN = "solarhub_demo"
+ADMIN_EMAIL = "owner@demo.solarhub.example"
+
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+
+
+class DemoError(SolarHubError):
+    """The demo could not go on; the message says which part, and what its log says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The running cloud, before any site is in it.
+
+    Attributes:
+        folder: logs, files and the agent's data.
+        environment: settings of the cloud's processes.
+        api_url: of the API itself, as people use it.
+        uplink: through which the agent reaches the API.
+        broker_port: of the site's MQTT broker on loopback.
+        password: of `ADMIN_EMAIL`, made for this run.
+        children: processes that must stay up.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    api_url: str
+    uplink: Uplink
+    broker_port: int
+    password: str
+    client: CloudClient
+    children: list[Child] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise if a process has ended that should not have."""
+        for child in self.children:
+            child.check()
+
+
+@asynccontextmanager
+async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
+    """Start the cloud in a folder and end it with the block.
+
+    Args:
+        folder: kept between runs: the embedded database lives on in it.
+        durable: False for a run whose database is thrown away.
+
+    Raises:
+        DemoError: if a part does not come up.
+        SolarHubError: if a program or a server is missing, with what to install.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(await start_services(folder, environ=os.environ, durable=durable))
+        await asyncio.to_thread(upgrade, servers.admin_database_url)
+        database_url = servers.database_url
+        if database_url is None:
+            app_password = secrets.token_urlsafe(24)
+            await ensure_login_role(servers.admin_database_url, APP_LOGIN, password=app_password)
+            database_url = url_of_login(servers.admin_database_url, APP_LOGIN, password=app_password)
+        port, broker_port = free_port(), free_port()
+        environment = {
+            "SOLARHUB_DATABASE_URL": database_url,
+            "SOLARHUB_ADMIN_DATABASE_URL": servers.admin_database_url,
+            "SOLARHUB_REDIS_URL": servers.redis_url,
+            "SOLARHUB_SECRET_KEY": _secret_key(folder),
+            "SOLARHUB_FILES_DIR": str(folder / "files"),
+            "SOLARHUB_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        }
+        password = secrets.token_urlsafe(12)
+        await _run_once("tariffs", ["tariffs", "load"], folder=folder, environment=environment)
+        await _run_once(
+            "create-admin",
+            ["create-admin", "--email", ADMIN_EMAIL, "--first-name", "Demo", "--last-name", "Owner"],
+            folder=folder,
+            environment={**environment, "SOLARHUB_ADMIN_PASSWORD": password},
+        )
+        children = [
+            await stack.enter_async_context(running(name, command, folder=folder, environment=environment))
+            for name, command in (
+                ("api", [program("solarhub"), "serve", "--port", str(port)]),
+                ("worker", [program("solarhub"), "worker"]),
+                ("scheduler", [program("solarhub"), "scheduler"]),
+                ("mosquitto", _broker_command(folder, broker_port)),
+            )
+        ]
+        uplink = await stack.enter_async_context(Uplink(port))
+        client = await stack.enter_async_context(CloudClient(f"http://127.0.0.1:{port}"))
+        ready = Stack(folder, environment, f"http://127.0.0.1:{port}", uplink, broker_port, password, client, children)
+        await _until_ready(ready)
+        await client.log_in(ADMIN_EMAIL, password)
+        yield ready
+
+
+async def _until_ready(stack: Stack) -> None:
+    for _ in range(int(_READY_SECONDS / _POLL_SECONDS)):
+        stack.check()
+        if await stack.client.is_ready():
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+    raise DemoError(
+        f"the API did not get ready within {_READY_SECONDS:.0f} s; the end of its log:\n{stack.children[0].log_tail()}"
+    )
+
+
+async def _run_once(name: str, arguments: list[str], *, folder: Path, environment: dict[str, str]) -> None:
+    async with running(name, [program("solarhub"), *arguments], folder=folder, environment=environment) as child:
+        if await child.process.wait() != 0:
+            raise DemoError(f"solarhub {' '.join(arguments)} failed; the end of its log:\n{child.log_tail()}")
+
+
+def _secret_key(folder: Path) -> str:
+    path = folder / "secret-key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(base64.b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
+    return path.read_text(encoding="ascii")
+
+
+def _broker_command(folder: Path, port: int) -> list[str]:
+    found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if found is None:
+        raise SolarHubError("mosquitto is missing; install it: apt-get install mosquitto (or run `make demo`)")
+    settings = folder / "mosquitto.conf"
+    settings.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n", encoding="utf-8"
+    )
+    return [found, "-c", str(settings)]
