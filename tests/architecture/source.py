@@ -26,6 +26,13 @@ class Module:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 yield node.lineno, node.module or ""
 
+    @property
+    def imported_names(self) -> Iterator[tuple[int, str]]:
+        """Line and ``module.name`` of every ``from module import name``."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
 
 def parse(path: Path) -> Module:
     text = path.read_text()
