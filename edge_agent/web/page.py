@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from edge_agent.web.chart import draw_chart
+from edge_agent.web.chart import NARROW, WIDE, draw_chart, hour_rows
 from edge_agent.web.flow import power_flow
 from edge_agent.web.guard import LanGuard
 from edge_agent.web.present import age_text, bytes_text, device_cards, moment_text, number
@@ -92,6 +92,7 @@ class LocalPage:
             self._streams -= 1
 
     async def _sections(self, snapshot: Snapshot, *, language: Language) -> dict[str, str]:
+        series = await self._newest_chart()
         context = {
             "t": partial(text, language),
             "number": number,
@@ -101,7 +102,11 @@ class LocalPage:
             "snapshot": snapshot,
             "flow": power_flow(snapshot.devices),
             "cards": device_cards(snapshot, language=language),
-            "chart": draw_chart(await self._newest_chart(), timezone=snapshot.timezone),
+            "charts": {
+                "wide": draw_chart(series, timezone=snapshot.timezone, frame=WIDE),
+                "narrow": draw_chart(series, timezone=snapshot.timezone, frame=NARROW),
+            },
+            "hours": hour_rows(series, timezone=snapshot.timezone),
         }
         return {name: self._templates.get_template(f"{name}.html").render(context) for name in SECTIONS}
 

@@ -28,6 +28,7 @@ _UNITS |= {"count": "", "integer": ""}
 _DECIMALS = {"kW": 2, "kVA": 2, "kvar": 2, "kWh": 1, "V": 1, "A": 1, "Hz": 2, "1": 2, "degC": 1, "percent": 0, "ms": 0}
 _SUMMARY = (
     "ac_power_kw",
+    "dc_power_kw",
     "grid_power_kw",
     "battery_power_kw",
     "battery_soc_percent",
@@ -35,6 +36,7 @@ _SUMMARY = (
     "irradiance_wm2",
     "module_temperature_c",
     "energy_today_kwh",
+    "ac_voltage_v.l1",
     "grid_frequency_hz",
 )
 _SUMMARY_LENGTH = 3

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+# Unicode's "first strong isolate": a date or a number keeps its own order inside a text that runs from right to left.
+_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+
 
 class Language(StrEnum):
     """Languages of the page."""
@@ -165,7 +168,9 @@ def text(language: Language, key: str, **parts: object) -> str:
         KeyError: if the key is not in `TEXTS`.
     """
     english, urdu = TEXTS[key]
-    return (urdu if language is Language.URDU else english).format(**parts)
+    if language is Language.URDU:
+        return urdu.format(**{name: f"{_ISOLATE}{part}{_END_ISOLATE}" for name, part in parts.items()})
+    return english.format(**parts)
 
 
 def pick_language(asked: str | None, *, accepted: str) -> Language:
