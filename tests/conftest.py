@@ -6,7 +6,6 @@ PostgreSQL's programs in ``SOLARHUB_TEST_POSTGRES_BIN`` (such as ``/usr/lib/post
 """
 
 import asyncio
-import importlib
 import os
 import secrets
 import shutil
@@ -22,6 +21,8 @@ import hypothesis
 import pytest
 from redis.asyncio import Redis
 
+from cloud.core.migrate import upgrade
+from cloud.core.roles import ensure_login_role, url_of_login
 from cloud.embedded import erase_postgres, launch_postgres, launch_redis
 
 # A busy machine is not a slow function; the seed that failed is printed, so that it can be run again.
@@ -105,8 +106,7 @@ def database_template(postgres_admin_url: str) -> Iterator[str]:
 def app_login(postgres_admin_url: str, database_template: str) -> Iterator[tuple[str, str]]:
     """Name and password of a login role that may what the application may."""
     name, password = f"solarhub_test_{secrets.token_hex(4)}", secrets.token_hex(16)
-    create = f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}' IN ROLE solarhub_app"
-    _in_thread(_execute(postgres_admin_url, create))
+    _in_thread(ensure_login_role(postgres_admin_url, name, password=password))
     yield name, password
     _in_thread(_execute(postgres_admin_url, f'DROP ROLE "{name}"'))
 
@@ -122,10 +122,9 @@ async def make_database(
         name = f"solarhub_test_{secrets.token_hex(6)}"
         await _execute(postgres_admin_url, f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
         made.append(name)
-        return FreshDatabase(
-            admin_url=_with(postgres_admin_url, database=name),
-            app_url=_with(postgres_admin_url, database=name, login=app_login),
-        )
+        admin_url = _in_database(postgres_admin_url, name)
+        user, password = app_login
+        return FreshDatabase(admin_url=admin_url, app_url=url_of_login(admin_url, user, password=password))
 
     yield make
     for name in made:
@@ -148,8 +147,7 @@ async def _create_template(admin_url: str, name: str) -> None:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
         await connection.execute(f'CREATE DATABASE "{name}"')
-        upgrade = importlib.import_module("cloud.core.migrate").upgrade
-        await asyncio.to_thread(upgrade, _with(admin_url, database=name))
+        await asyncio.to_thread(upgrade, _in_database(admin_url, name))
     finally:
         await connection.close()
 
@@ -168,8 +166,5 @@ def _in_thread(work: Coroutine[Any, Any, None]) -> None:
         executor.submit(asyncio.run, work).result()
 
 
-def _with(url: str, *, database: str, login: tuple[str, str] | None = None) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{login[0]}:{login[1]}@{host}" if login else parts.netloc
-    return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
+def _in_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
