@@ -63,7 +63,7 @@ class EdgeSettings(BaseModel):
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """systemd's state folder, else the user's."""
+    """The state folder that systemd made, else one in the home folder."""
     state = environ.get("STATE_DIRECTORY")
     if state:
         return Path(state.split(":", maxsplit=1)[0])

@@ -87,7 +87,7 @@ async def _keep_running(task: Task, clock: Clock) -> None:
         began = clock.monotonic()
         try:
             await task.run()
-        except Exception:  # noqa: BLE001  the one place that stands between a bug in one task and all the others
+        except Exception:
             LOG.exception("task_failed", extra={"task": task.name, "restart_in_s": delay_s})
         else:
             return

@@ -29,7 +29,7 @@ from shared.wire import (
 
 GZIP_FROM_BYTES = 1_000
 FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 300.0
+LONGEST_WAIT_S = 120.0
 LONGEST_RETRY_AFTER_S = 3_600.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that mean "later": the same request is sent again."""
@@ -45,7 +45,19 @@ class UplinkError(EdgeError):
 
 
 class UnreachableError(UplinkError):
-    """No answer of the cloud arrived: no network, wrong name, bad certificate, connection cut, or somebody else answered."""
+    """No answer of the cloud arrived: no network, wrong name, bad certificate, connection cut.
+
+    Attributes:
+        broke_off: True if it happened after the connection stood: a smaller request may get through.
+    """
+
+    def __init__(self, message: str, *, broke_off: bool = False) -> None:
+        super().__init__(message)
+        self.broke_off = broke_off
+
+
+class StrangeAnswerError(UnreachableError):
+    """An answer arrived that is not in the cloud's form: a log-in page of the network, or a version apart."""
 
 
 class RefusedError(UplinkError):
@@ -177,7 +189,9 @@ class Uplink:
             response = await self._client.request(method, path, headers=headers, content=content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The class says what happened where the library's text is empty; neither holds a header.
-            raise UnreachableError(f"{self._client.base_url.host}: {type(error).__name__} {error}".strip()) from error
+            broke_off = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL))
+            message = f"{self._client.base_url.host}: {type(error).__name__} {error}".strip()
+            raise UnreachableError(message, broke_off=broke_off) from error
         if response.status_code == httpx.codes.NOT_MODIFIED or response.is_success:
             return response
         raise RefusedError(
@@ -215,9 +229,9 @@ def _read(response: httpx.Response, model: type[Answer]) -> Answer:
         fields = ", ".join(
             sorted({".".join(str(part) for part in detail["loc"]) or "body" for detail in error.errors()})
         )
-        raise UnreachableError(
+        raise StrangeAnswerError(
             f"{response.url.host} answered {response.status_code}, but not as the cloud does (wrong: {fields}); "
-            "a log-in page of the network may be in between"
+            "a log-in page of the network may be in between, or this agent is too old"
         ) from None
 
 

@@ -34,6 +34,10 @@ SLOWEST_ROUND_TRIP_MS = 2000
 """A cloud answer that took longer dates nothing: half of it is the error."""
 
 
+SLOWEST_FIRST_ROUND_TRIP_MS = 10_000
+"""Where nothing is known of the time, a few seconds of error are better than years."""
+
+
 @dataclass(frozen=True, slots=True)
 class Boot:
     """A stretch of monotonic time with one mapping to UTC."""
@@ -155,7 +159,8 @@ class Timeline:
         Returns:
             What changed (`redated`, `stepped`, `synced`), or None.
         """
-        if not self._takes_cloud_time or answered_mono_ms - asked_mono_ms > SLOWEST_ROUND_TRIP_MS:
+        limit_ms = SLOWEST_ROUND_TRIP_MS if self.is_trusted else SLOWEST_FIRST_ROUND_TRIP_MS
+        if not self._takes_cloud_time or answered_mono_ms - asked_mono_ms > limit_ms:
             return None
         measured = to_ms(server_time) - (asked_mono_ms + answered_mono_ms) // 2
         difference = abs(measured - self.boot.offset_ms)

@@ -73,7 +73,7 @@ class Buffer:
         self._quota = quota_bytes - LOG_RESERVE_BYTES
         self._pending = _Pending()
         self._minutes = MinuteRing()
-        self._grew = asyncio.Event()
+        self._committed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._full = False
         self.depth = Depth(0, 0, 0, 0, 0)
@@ -139,8 +139,8 @@ class Buffer:
             self.readings_total, self.depth = total, depth
             if self.depth.used_bytes > self._quota * THIN_ABOVE:
                 await self._thin()
-        if count:
-            self._grew.set()
+        self._committed.set()  # wakes everybody who waits now; later ones wait for the next flush
+        self._committed = asyncio.Event()
         return count
 
     def _put_back(self, pending: _Pending) -> None:
@@ -188,11 +188,9 @@ class Buffer:
             change, self.depth = await self._store.write(with_depth)
         return change
 
-    async def wait_for_more(self, *, beyond_seq: int) -> None:
-        """Return as soon as a flush with a higher number waits."""
-        while self.depth.last_seq <= beyond_seq:
-            self._grew.clear()
-            await self._grew.wait()
+    async def wait_for_commit(self) -> None:
+        """Return when the next flush has committed something."""
+        await self._committed.wait()
 
     async def peek(self, *, max_readings: int, max_bytes: int) -> list[Flush]:
         """The oldest waiting flushes, at least one if any waits, without a hole in their numbers.
@@ -207,9 +205,20 @@ class Buffer:
             except outbox.DamagedRowError as error:
                 await self.set_aside(error.seq, "payload_damaged")
 
-    async def ack(self, seq: int) -> None:
-        """Delete what the cloud has committed: every flush up to and including `seq`."""
-        await self._change(lambda connection: -outbox.acknowledge(connection, seq))
+    async def ack(self, seq: int, *, also: Write | None = None) -> None:
+        """Delete what the cloud has committed: every flush up to and including `seq`.
+
+        Args:
+            seq: as acknowledged.
+            also: written in the same transaction.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            if also is not None:
+                also(connection)
+            return -outbox.acknowledge(connection, seq)
+
+        await self._change(work)
         if self.depth.used_bytes < self._quota * THIN_ABOVE:
             self._full = False
 

@@ -114,10 +114,13 @@ def save_open_alert(connection: sqlite3.Connection, alert: EdgeAlert) -> None:
 
 def save_closed_alert(connection: sqlite3.Connection, alert: EdgeAlert) -> None:
     """Forget an open alert and queue its end for the cloud."""
-    connection.execute(
-        "DELETE FROM alerts WHERE rule_id = ? AND device_id = ?", (str(alert.rule_id), str(alert.device_id))
-    )
+    forget_open_alert(connection, (alert.rule_id, alert.device_id))
     _queue_alert(connection, alert)
+
+
+def forget_open_alert(connection: sqlite3.Connection, key: WatchKey) -> None:
+    """Forget an open alert without telling the cloud that it ended."""
+    connection.execute("DELETE FROM alerts WHERE rule_id = ? AND device_id = ?", (str(key[0]), str(key[1])))
 
 
 def forget_watch(connection: sqlite3.Connection, key: WatchKey) -> None:
