@@ -71,7 +71,7 @@ async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
         DemoError: if a part does not come up.
         SolarHubError: if a program or a server is missing, with what to install.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(await start_services(folder, environ=os.environ, durable=durable))
         await asyncio.to_thread(upgrade, servers.admin_database_url)

@@ -294,9 +294,3 @@ async def advance_ledger(
         entry.rejected,
         received_at,
     )
-
-
-async def ensure_partitions(conn: AsyncConnection, *, first: datetime, last: datetime) -> None:
-    """Make the day partitions that readings between two moments need, where they are missing."""
-    pg = await asyncpg_of(conn)
-    await pg.execute("SELECT solarhub_ensure_reading_partitions($1::date, $2::date)", first.date(), last.date())
