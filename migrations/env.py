@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import Any
+from collections.abc import Mapping
 
 import alembic_postgresql_enum
 import sqlalchemy as sa
@@ -70,7 +70,7 @@ def migrate_on(connection: Connection) -> None:
     partitions = set(connection.scalars(_PARTITIONS))
     connection.commit()
 
-    def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    def is_ours(name: str | None, kind: str, _parents: Mapping[str, str | None]) -> bool:
         """Partitions come and go at run time; only their parents are part of the model."""
         return kind != "table" or name not in partitions
 

@@ -1,8 +1,13 @@
-"""Who is asking, and in which organisations."""
+"""Who is asking, in which organisations, and how they like it."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 from uuid import UUID
 
+from pydantic import Field
+
+from cloud.core.fields import TimeZoneName, Word
+from cloud.core.shapes import Shape
 from cloud.core.text import Language
 from shared.enums import OrgMemberRole
 
@@ -58,3 +63,28 @@ class Scope:
     def covers(self, organization_id: UUID) -> bool:
         """Whether a row of this organisation may be touched."""
         return self.everything or organization_id in self.organization_ids
+
+
+class NotificationPreferences(Shape):
+    """Ways in which a person wants to be told of alerts."""
+
+    email: bool = True
+    sms: bool = False
+    push: bool = True
+
+
+class DashboardPreferences(Shape):
+    """How the dashboard opens; `refresh_interval` in seconds."""
+
+    default_view: Word = "overview"
+    refresh_interval: Annotated[int, Field(ge=5, le=3_600)] = 30
+
+
+class UserPreferences(Shape):
+    """`users.preferences`."""
+
+    language: Language = Language.EN
+    timezone: TimeZoneName = "Asia/Karachi"
+    currency: Literal["PKR"] = "PKR"
+    notifications: NotificationPreferences = NotificationPreferences()
+    dashboard: DashboardPreferences = DashboardPreferences()
