@@ -14,7 +14,7 @@ from cloud.core import crypto
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ConflictError, GoneError, NotFoundError, UnauthenticatedError
 from cloud.core.ids import new_id
-from cloud.devices.service import SECRET_FIELDS
+from cloud.devices.schemas import SECRET_FIELDS
 from cloud.fleet import repository
 from cloud.fleet.rules import (
     CLAIM_CODE_BYTES,

@@ -163,9 +163,9 @@ async def touch_devices(conn: AsyncConnection, *, site_id: UUID, device_ids: Seq
     pg = await asyncpg_of(conn)
     await pg.execute(
         """
-        UPDATE devices SET status = $4, last_seen_at = $3, last_error = NULL
+        UPDATE devices SET status = $4::device_status, last_seen_at = $3::timestamptz, last_error = NULL
         WHERE site_id = $1 AND id = ANY ($2::uuid[]) AND status <> 'maintenance'
-          AND (status <> $4 OR last_seen_at IS NULL OR last_seen_at < $3 - interval '1 minute')
+          AND (status <> $4::device_status OR last_seen_at IS NULL OR last_seen_at < $3::timestamptz - interval '1 minute')
         """,
         site_id,
         list(device_ids),
