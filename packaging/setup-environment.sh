@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-UV_VERSION='uv>=0.9,<0.14'
+UV_VERSION='uv>=0.13,<0.14'
 OLDEST='import sys; sys.exit(sys.version_info < (3, 11))'
 
 find_python() {
@@ -36,6 +36,6 @@ if ! .venv/bin/uv --version >/dev/null 2>&1; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$UV_VERSION"
 fi
 
-# The lock decides; nothing else is resolved, and no other Python is fetched.
-UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv \
+# The lock decides; nothing else is resolved, and no other Python is fetched. The system's certificates: as pip does.
+UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true UV_PROJECT_ENVIRONMENT=.venv \
     .venv/bin/uv sync --quiet --locked --all-extras --python .venv/bin/python

@@ -365,12 +365,33 @@ def test_erasing_what_is_in_use_is_refused(folder: Path) -> None:
 def test_root_runs_the_server_as_somebody_else(folder: Path) -> None:
     server = launch_postgres(folder, durable=False)
     try:
-        owner = Path(f"/proc/{postmaster_pid(folder)}").stat()
-        assert pwd.getpwuid(owner.st_uid).pw_name in {"postgres", "nobody"}
+        assert owner_of(postmaster_pid(folder)) in {"postgres", "nobody"}
         status = Path(f"/proc/{postmaster_pid(folder)}/status").read_text()
         assert "\nGroups:\t \n" in status or "\nGroups:\t\n" in status
     finally:
         server.close()
+
+
+@as_root
+async def test_a_system_without_the_user_postgres_takes_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [entry for entry in pwd.getpwall() if entry.pw_name != "postgres"]
+    monkeypatch.setattr(pwd, "getpwall", lambda: known)
+    server = await start_postgres(folder, durable=False)
+    monkeypatch.undo()
+    try:
+        assert owner_of(postmaster_pid(folder)) == "nobody"
+    finally:
+        await server.stop()
+    # The data's owner decides from now on, whoever exists.
+    server = await start_postgres(folder, durable=False)
+    try:
+        assert owner_of(postmaster_pid(folder)) == "nobody"
+    finally:
+        await server.stop()
+
+
+def owner_of(pid: int) -> str:
+    return pwd.getpwuid(Path(f"/proc/{pid}").stat().st_uid).pw_name
 
 
 @as_root
