@@ -148,17 +148,14 @@ def encode_point(point: PointDefinition, value: Point, *, scale: int = 0) -> tup
         data = str(value or "").encode()[: 2 * point.size].ljust(2 * point.size, b"\0")
     elif point.type in {"float32", "float64"}:
         data = struct.pack(">f" if point.size == 2 else ">d", math.nan if value is None else float(value))
+    elif value is None:
+        data = _NOT_IMPLEMENTED.get(point.type, 0).to_bytes(2 * point.size, "big")
     else:
-        raw = (
-            _NOT_IMPLEMENTED.get(point.type, 0)
-            if value is None
-            else int((Decimal(value).scaleb(-scale)).to_integral_value())
-        )
-        bits = 16 * point.size
-        low, high = (-(1 << bits - 1), 1 << bits - 1) if point.type in _SIGNED and raw < 0 else (0, 1 << bits)
-        if not low <= raw < high:
-            raise ConfigError(f"point {point.name}: {value} at scale {scale} does not fit into {point.type}")
-        data = (raw % (1 << bits)).to_bytes(2 * point.size, "big")
+        raw = int(Decimal(value).scaleb(-scale).to_integral_value())
+        try:
+            data = raw.to_bytes(2 * point.size, "big", signed=point.type in _SIGNED)
+        except OverflowError as error:
+            raise ConfigError(f"point {point.name}: {value} at scale {scale} does not fit into {point.type}") from error
     return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from edge_agent.profiles.units import conversion_factor
+from edge_agent.profiles.units import UnitError, conversion_factor
 from shared.enums import DeviceType, OperatingState
-from shared.metrics import Metric, MetricKind, metric_of
+from shared.metrics import Metric, MetricKind, UnknownMetricError, metric_of
 
 FORMAT = 1
 """Version of this file format; a file says `format = 1`."""
@@ -25,6 +25,30 @@ MAX_REGISTERS_PER_REQUEST = 125
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]
 ExactNumber = Annotated[Decimal, BeforeValidator(str)]
 """A TOML float taken as it is written: 0.1 is a tenth, not the nearest binary fraction."""
+
+
+def known_metric(key: str) -> Metric:
+    """The metric of a key, for validators.
+
+    Raises:
+        ValueError: if the catalogue has none.
+    """
+    try:
+        return metric_of(key)
+    except UnknownMetricError as error:
+        raise ValueError(str(error)) from error
+
+
+def check_unit(unit: str, metric: Metric) -> None:
+    """Whether a device's unit can become the metric's, for validators.
+
+    Raises:
+        ValueError: if not.
+    """
+    try:
+        conversion_factor(unit, metric.unit)
+    except UnitError as error:
+        raise ValueError(str(error)) from error
 
 
 class ProfilePart(BaseModel):
@@ -190,7 +214,7 @@ class Row(ProfilePart):
 
     @model_validator(mode="after")
     def _means_what_the_metric_is(self) -> Self:
-        metric = self.catalogue
+        metric = known_metric(self.metric)
         for device_type in self.read_for:
             if device_type not in metric.device_types:
                 known = ", ".join(sorted(metric.device_types))
@@ -211,8 +235,8 @@ class Row(ProfilePart):
 
     @model_validator(mode="after")
     def _converts(self) -> Self:
-        if self.is_numeric and not self.factor:
-            raise ValueError(f"unit {self.unit!r} has no factor")
+        if self.is_numeric:
+            check_unit(self.unit or "", self.catalogue)
         return self
 
 

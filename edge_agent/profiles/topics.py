@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge_agent.profiles.model import ExactNumber, ProfilePart, ProfileQuality, Source
+from edge_agent.profiles.model import ExactNumber, ProfilePart, ProfileQuality, Source, check_unit, known_metric
 from edge_agent.profiles.units import conversion_factor
 from shared.enums import DeviceType, OperatingState
 from shared.metrics import Metric, metric_of
@@ -62,7 +62,7 @@ class TopicValue(ProfilePart):
 
     @model_validator(mode="after")
     def _means_what_the_metric_is(self) -> Self:
-        name = self.catalogue.name
+        name = known_metric(self.metric).name
         if (name == "operating_state") != bool(self.states):
             raise ValueError(f"states and operating_state belong together; {name} has {len(self.states)} states")
         if self.states:
@@ -71,7 +71,8 @@ class TopicValue(ProfilePart):
             raise ValueError(
                 f"unit is missing: say what the device counts in ({name} is kept in {self.catalogue.unit})"
             )
-        if not self.factor or not self.scale:
+        check_unit(self.unit, self.catalogue)
+        if not self.scale:
             raise ValueError("scale is 0, which would make every value the same; leave it out for 1")
         return self
 

@@ -1,0 +1,141 @@
+"""Known answers of the register codec."""
+
+from typing import Any
+
+import pytest
+
+from edge_agent.drivers.modbus_codec import (
+    EncodingError,
+    add_up,
+    decode,
+    encode,
+    encode_all,
+    is_in_range,
+    shortest_float32,
+)
+from edge_agent.profiles.load import ProfileLibrary
+from edge_agent.profiles.model import Row, WordOrder
+from shared.enums import DeviceType
+from shared.readings import Value
+
+HIGH, LOW = WordOrder.HIGH_FIRST, WordOrder.LOW_FIRST
+
+
+def row(**fields: Any) -> Row:
+    given: dict[str, Any] = {
+        "metric": "energy_total_kwh",
+        "address": 0,
+        "type": "u16",
+        "for": ["inverter"],
+        "unit": "kWh",
+    }
+    return Row.model_validate(given | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "order", "value"),
+    [
+        ({"scale": 0.1}, (1234,), HIGH, 123.4),
+        ({"scale": 0.1, "type": "u32"}, (1, 64716), HIGH, 13025.2),
+        ({"scale": 0.1, "type": "u32"}, (64716, 1), LOW, 13025.2),
+        ({"scale": 0.1, "type": "u32", "address": None, "addresses": [78, 80]}, (9004, 2), LOW, 14007.6),
+        ({"unit": "Wh", "type": "u64"}, (0, 0, 1, 1), HIGH, 65.537),
+        ({"unit": "MWh", "scale": 0.001}, (7,), HIGH, 7.0),
+        ({"type": "s16", "metric": "ac_power_kw", "unit": "W"}, (0xFF5C,), HIGH, -0.164),
+        ({"type": "s32", "metric": "ac_power_kw", "unit": "W"}, (0xFFFF, 0xFF5C), HIGH, -0.164),
+        ({"type": "s64", "metric": "ac_power_kw", "unit": "W"}, (0xFFFF,) * 3 + (0xFF5C,), HIGH, -0.164),
+        ({"metric": "inverter_temperature_c", "unit": "degC", "scale": 0.1, "offset": -100}, (1323,), HIGH, 32.3),
+        ({"sentinels": [0]}, (0,), HIGH, None),
+        ({"sentinels": [0xFFFF, 0x7FFF]}, (0x7FFF,), HIGH, None),
+        ({"sentinels": [0x8000], "type": "s16", "metric": "ac_power_kw", "unit": "W"}, (0x8000,), HIGH, None),
+        ({"type": "f32", "metric": "ac_power_kw", "unit": "kW"}, (0x4366, 0x199A), HIGH, 230.1),
+        ({"type": "f32", "metric": "ac_power_kw", "unit": "kW"}, (0x7FC0, 0), HIGH, None),
+        ({"type": "f32", "metric": "ac_power_kw", "unit": "kW"}, (0x7F80, 0), HIGH, None),
+        ({"metric": "power_factor", "unit": "percent", "type": "s16", "sign": -1}, (95,), HIGH, -0.95),
+    ],
+)
+def test_numbers(fields: dict[str, Any], words: tuple[int, ...], order: WordOrder, value: float | None) -> None:
+    assert decode(row(**fields), words, order=order) == value
+
+
+def test_a_negated_zero_is_a_zero() -> None:
+    zero = decode(row(metric="grid_power_kw", unit="W", type="s16", sign=-1), (0,), order=HIGH)
+    assert str(zero) == "0.0"
+
+
+STATES = {"metric": "operating_state", "unit": None, "states": {"0": "standby", "2": "producing"}}
+FAULTS = {"metric": "fault_codes", "unit": None, "type": "bitfield", "count": 4, "code_prefix": "x:F", "first_code": 1}
+
+
+@pytest.mark.parametrize(("word", "state"), [(0, "standby"), (2, "producing"), (9, "unknown")])
+def test_states(word: int, state: str) -> None:
+    assert decode(row(**STATES), (word,), order=HIGH) == state
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [((0, 0, 0, 0), ""), ((1, 0, 0, 0), "x:F1"), ((0, 0, 0, 0x8000), "x:F64"), ((0, 2, 0, 1), "x:F18 x:F49")],
+)
+def test_fault_bits(words: tuple[int, ...], codes: str) -> None:
+    assert decode(row(**FAULTS), words, order=LOW) == codes
+    assert encode(row(**FAULTS), codes, order=LOW) == words
+
+
+def test_text() -> None:
+    text = row(metric="fault_codes", unit=None, type="string", count=3)
+    assert decode(text, (0x4142, 0x4300, 0x4444), order=HIGH) == "ABC"
+    assert decode(text, (0, 0, 0), order=HIGH) is None
+    assert encode(text, "ABC", order=HIGH) == (0x4142, 0x4300, 0)
+    assert encode(text, None, order=HIGH) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "value", "words"),
+    [
+        ({}, 65536.0, "does not fit into u16"),
+        ({}, -1.0, "does not fit into u16"),
+        ({}, None, "no word for 'not available'"),
+        ({}, "much", "wants a number"),
+        ({"type": "s16", "metric": "ac_power_kw", "unit": "kW"}, 32768.0, "does not fit into s16"),
+        (STATES, "charging_only", "no code means 'charging_only'; known are producing, standby"),
+        (FAULTS, "y:F1", "is no code like x:F1"),
+        (FAULTS, "x:F0", "is no code like x:F1"),
+        (FAULTS, "x:F65", "does not fit"),
+    ],
+)
+def test_what_does_not_fit_is_refused(fields: dict[str, Any], value: Value, words: str) -> None:
+    with pytest.raises(EncodingError, match=words):
+        encode(row(**fields), value, order=HIGH)
+
+
+def test_none_becomes_the_first_sentinel() -> None:
+    assert encode(row(sentinels=[7, 8]), None, order=HIGH) == (7,)
+
+
+def test_sane_range() -> None:
+    narrow = row(range=[0, 10])
+    assert is_in_range(narrow, 10.0)
+    assert not is_in_range(narrow, 10.1)
+    assert is_in_range(narrow, None)
+    assert is_in_range(row(), 1e9)
+
+
+def test_sums_have_no_binary_residue() -> None:
+    assert add_up([0.1, 0.2]) == 0.3
+    assert add_up([0.1, None]) is None
+    assert add_up([0.1, "x"]) is None
+
+
+def test_single_precision_is_shown_as_it_was_meant() -> None:
+    assert str(shortest_float32(0x4366199A)) == "230.1"
+    assert shortest_float32(0xFF800000) is None
+    assert float(shortest_float32(0x7F7FFFFF) or 0) == pytest.approx(3.4028235e38)
+    assert shortest_float32(0) == 0
+
+
+def test_an_image_for_a_simulator_reads_back() -> None:
+    profile = ProfileLibrary().modbus("deye_1p_hybrid")
+    rows = profile.rows_for(DeviceType.METER)
+    values: dict[str, Value] = {"grid_import_energy_total_kwh": 14007.6, "grid_frequency_hz": 50.13, "other": 1.0}
+    image = encode_all(profile, values, rows=rows)
+    assert image == {78: 9004, 79: 5013, 80: 2}
