@@ -6,7 +6,7 @@ from sqlalchemy import Select
 
 from cloud.auth.schemas import Scope
 
-_StatementT = TypeVar("_StatementT", bound=Select[Any])
+_StatementT = TypeVar("_StatementT", bound=Select[*tuple[Any, ...]])
 
 
 def scoped(statement: _StatementT, column: Any, scope: Scope) -> _StatementT:  # noqa: ANN401 -- a column of any table

@@ -1,18 +1,22 @@
 """Whether the process lives, and whether it can serve."""
 
-from collections.abc import Awaitable
-from typing import Literal, cast
+from functools import cache
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from cloud.core.db import DatabaseBusyError, DatabaseUnavailableError
-from cloud.core.migrate import is_at_head
+from cloud.core.db import NOBODY, Database, DatabaseBusyError, DatabaseUnavailableError
+from cloud.core.migrate import current_revision, head_revision
 from cloud.web.deps import ServicesDep
 
 router = APIRouter(tags=["operations"])
+
+
+_newest_revision = cache(head_revision)
+"""Read from the migrations' files once: they do not change while a process runs."""
 
 
 class Health(BaseModel):
@@ -47,15 +51,14 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
     database: Literal["ok", "busy", "down"] = "ok"
     migrations: Literal["ok", "behind", "unknown"] = "unknown"
     try:
-        migrations = "ok" if await is_at_head(services.db) else "behind"
+        migrations = "ok" if await _is_at_head(services.db) else "behind"
     except DatabaseBusyError:
         database = "busy"
     except DatabaseUnavailableError:
         database = "down"
     redis: Literal["ok", "down"] = "ok"
     try:
-        # redis-py types the answer of its shared sync and async commands as a union.
-        await cast("Awaitable[bool]", services.redis.ping())
+        await services.redis.ping()
     except RedisError:
         redis = "down"
     if database != "ok" or migrations != "ok":
@@ -64,3 +67,8 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
     else:
         status = "ready" if redis == "ok" else "degraded"
     return Readiness(status=status, database=database, migrations=migrations, redis=redis)
+
+
+async def _is_at_head(db: Database) -> bool:
+    async with db.transaction(NOBODY) as conn:
+        return await current_revision(conn) == _newest_revision()

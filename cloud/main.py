@@ -1,0 +1,72 @@
+"""The API process: builds the application from the domains' routers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from fastapi import FastAPI
+
+from cloud import __version__
+from cloud.accounts.endpoints import router as accounts_router
+from cloud.core.log import get_logger
+from cloud.core.notify import notify_systemd
+from cloud.core.settings import Settings
+from cloud.devices.endpoints import router as devices_router
+from cloud.sites.endpoints import router as sites_router
+from cloud.web.docs import install_docs
+from cloud.web.errors import install_error_handlers
+from cloud.web.health import router as health_router
+from cloud.web.manners import RequestManners
+from cloud.web.services import open_services, utc_now
+
+_log = get_logger(__name__)
+
+ROUTERS = (
+    health_router,
+    accounts_router,
+    sites_router,
+    devices_router,
+)
+"""One line per domain, from below to above."""
+
+_DESCRIPTION = """
+Every error is a problem document (RFC 9457) with a stable `code`. Lists are `{items, next_cursor}`. What can be changed carries an
+`ETag`; send it back as `If-Match` with PATCH and DELETE. A POST with an `Idempotency-Key` can be repeated safely for 24 hours.
+Something of another organisation answers like something that does not exist: 404.
+"""
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application; its lifespan opens the database and Redis and puts `Services` on `app.state`.
+
+    Args:
+        settings: of this process.
+        clock: the present moment, aware, UTC.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, clock=clock) as services:
+            app.state.services = services
+            notify_systemd("READY=1")
+            _log.info("api_ready", version=__version__)
+            yield
+            notify_systemd("STOPPING=1")
+
+    app = FastAPI(
+        title="Solar Hub",
+        version=__version__,
+        summary="From an inverter's registers to an electricity bill",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_error_handlers(app)
+    install_docs(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(
+        RequestManners, max_body_bytes=settings.max_body_bytes, https=settings.public_url.scheme == "https"
+    )
+    return app
