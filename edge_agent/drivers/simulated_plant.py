@@ -26,7 +26,7 @@ _SOILING_AND_CABLES = 0.96
 _PER_KELVIN = -0.0035
 _HYBRID_IDLE_W, _HYBRID_LOSS_PERMILLE = 28, 25
 _STRING_IDLE_W = 12
-_WAKE_W = 25
+_WAKE_W, _STAY_AWAKE_W = 25, 6
 _STARTING_STEPS = 12
 
 
@@ -177,7 +177,7 @@ def simulate_day(carry: Carry, *, sky: Sequence[Sky], load_w: Sequence[int]) -> 
     awake = 0
     for above, home in zip(sky, load_w, strict=True):
         dc_w = panel_w(STRING_KWP, sky=above)
-        awake = awake + 1 if dc_w >= _WAKE_W else 0
+        awake = awake + 1 if dc_w >= (_STAY_AWAKE_W if awake else _WAKE_W) else 0
         state, string_ac, string_dc = _string_inverter(dc_w, awake=awake)
         pv_w = int(panel_w(HYBRID_KWP, sky=above) * HYBRID_EFFICIENCY)
         step = _dispatch(home, string_ac=string_ac, string_dc=string_dc, pv=pv_w, stored_mj=stored[-1])

@@ -63,7 +63,7 @@ def smooth_noise(seed: int, channel: int, *, second: float, knot_s: float) -> fl
 
 
 def sun_position(latitude: float, longitude: float, *, at: datetime) -> SunPosition:
-    """Sun over a place (degrees north and east) at an aware moment; good to about a quarter of a degree."""
+    """Sun over a place (degrees north and east) at an aware moment; good to half a degree."""
     utc = at.astimezone(UTC)
     day_of_year = utc.timetuple().tm_yday
     hour = utc.hour + utc.minute / 60 + utc.second / 3600
