@@ -121,13 +121,11 @@ async def close_alert(
     return (await conn.execute(statement)).one_or_none()
 
 
-async def acknowledge_alert(
-    conn: AsyncConnection, alert_id: UUID, *, version: int, at: datetime, by: UUID
-) -> Row[Any] | None:
-    """Mark an active alert as seen; None if it is not active, or not at this version any more."""
+async def acknowledge_alert(conn: AsyncConnection, alert_id: UUID, *, at: datetime, by: UUID) -> Row[Any] | None:
+    """Mark an active alert as seen; None if it is not active any more."""
     statement = (
         update(Alert)
-        .where(Alert.id == alert_id, Alert.version == version, Alert.status == AlertStatus.ACTIVE)
+        .where(Alert.id == alert_id, Alert.status == AlertStatus.ACTIVE)
         .values(status=AlertStatus.ACKNOWLEDGED, acknowledged_at=at, acknowledged_by=by)
         .returning(Alert)
     )

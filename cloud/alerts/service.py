@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.alerts import repository
 from cloud.alerts.rules import HeardDevice, Silence, silences
+from cloud.alerts.schemas import AlertRuleCreate, AlertRuleUpdate
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ConflictError
 from cloud.core.ids import new_id
@@ -130,13 +131,27 @@ def _split(value: float | str | None) -> tuple[str | None, float | None]:
     return (value, None) if isinstance(value, str) else (None, value)
 
 
-async def acknowledge(
-    conn: AsyncConnection, alert_id: UUID, *, version: int, user_id: UUID, now: datetime
-) -> Row[Any] | None:
-    """Say that somebody has seen an alert; None if it changed since `version`."""
-    alert = await repository.acknowledge_alert(conn, alert_id, version=version, at=now, by=user_id)
-    if alert is not None:
-        await repository.add_event(conn, alert, "acknowledged", at=now, actor_id=user_id)
+def rule_columns(body: AlertRuleCreate | AlertRuleUpdate) -> dict[str, Any]:
+    """A rule's body as columns: only what was sent, for a change."""
+    partial = isinstance(body, AlertRuleUpdate)
+    values = body.model_dump(mode="json", exclude_unset=partial, exclude={"condition", "site_id", "device_id"})
+    if body.condition is not None:
+        values["condition"] = body.condition.model_dump(mode="json", exclude_none=True)
+    if isinstance(body, AlertRuleCreate):
+        values |= {"site_id": body.site_id, "device_id": body.device_id}
+    return values
+
+
+async def acknowledge(conn: AsyncConnection, alert_id: UUID, *, user_id: UUID, now: datetime) -> Row[Any]:
+    """Say that somebody has seen an alert.
+
+    Raises:
+        AlertNotOpenError: if it has ended already.
+    """
+    alert = await repository.acknowledge_alert(conn, alert_id, at=now, by=user_id)
+    if alert is None:
+        raise AlertNotOpenError
+    await repository.add_event(conn, alert, "acknowledged", at=now, actor_id=user_id)
     return alert
 
 

@@ -16,14 +16,20 @@ from shared.wire import AgentFacts, Heartbeat
 
 
 async def add_claim_code(
-    conn: AsyncConnection, *, site: Row[Any], code_hash: str, expires_at: datetime, created_by: UUID
+    conn: AsyncConnection,
+    *,
+    site_id: UUID,
+    organization_id: UUID,
+    code_hash: str,
+    expires_at: datetime,
+    created_by: UUID,
 ) -> None:
-    """Store a code's hash for a site row."""
+    """Store the hash of a site's code."""
     await conn.execute(
         insert(ClaimCode).values(
             id=new_id(),
-            site_id=site.id,
-            organization_id=site.organization_id,
+            site_id=site_id,
+            organization_id=organization_id,
             code_hash=code_hash,
             expires_at=expires_at,
             created_by=created_by,

@@ -77,13 +77,18 @@ class Fleet:
     plan_rules: PlanRules
 
     async def new_claim_code(
-        self, conn: AsyncConnection, *, site: Row[Any], user_id: UUID, now: datetime
+        self, conn: AsyncConnection, *, site_id: UUID, organization_id: UUID, user_id: UUID, now: datetime
     ) -> ClaimCodeRead:
         """Make a one-time code for a site; only its hash is kept."""
         code = claim_code(secrets.token_bytes(CLAIM_CODE_BYTES))
         expires_at = now + CLAIM_CODE_LIFETIME
         await repository.add_claim_code(
-            conn, site=site, code_hash=_hash(code), expires_at=expires_at, created_by=user_id
+            conn,
+            site_id=site_id,
+            organization_id=organization_id,
+            code_hash=_hash(code),
+            expires_at=expires_at,
+            created_by=user_id,
         )
         return ClaimCodeRead(code=code, expires_at=expires_at)
 
