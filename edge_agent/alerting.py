@@ -1,6 +1,7 @@
 """Alerts on the site: applies the plan's rules to every reading, without asking the cloud."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,6 +136,13 @@ class Alerting:
             self._buffer.stage(lambda connection: forget_open_alert(connection, key))
         LOG.info("alert_closed", extra={"rule_id": str(key[0]), "device_id": str(key[1]), "alert_id": str(alert.id)})
         self._on_change()
+
+    def save_all(self, connection: sqlite3.Connection) -> None:
+        """Write everything again, into a store that was rebuilt; an alert sent twice is one alert."""
+        for key, watch in self._watches.items():
+            save_watch(connection, key, watch)
+        for alert in self.open_alerts.values():
+            save_open_alert(connection, alert)
 
     def sorted_open(self) -> Iterable[EdgeAlert]:
         """Open alerts, oldest first."""

@@ -121,7 +121,7 @@ class Poller:
         alerting: Alerting,
         progress: Progress,
         known: dict[UUID, Newest],
-        on_reading: Callable[[], None] = lambda: None,
+        on_reading: Callable[[Reading], None] = lambda _: None,
     ) -> None:
         self._builder = builder
         self._clock = clock
@@ -209,7 +209,6 @@ class Poller:
     def _note_unusable(self, device: PlanDevice, error: DriverError) -> None:
         LOG.error("device_unusable", extra={"device": device.name, "kind": error.kind, "error": str(error)})
         self.live[device.id] = replace(self.live[device.id], link_up=False, error=str(error))
-        self._on_reading()
 
     async def _poll_with(self, driver: Driver, device: PlanDevice) -> None:
         interval_ms = max(1, round(device.poll_interval_s * 1000))
@@ -283,7 +282,7 @@ class Poller:
             latency_ms=latency_ms,
         )
         self._alerting.observe(reading)
-        self._on_reading()
+        self._on_reading(reading)
 
     def _take_failure(self, device: PlanDevice, message: str, *, kind: str, latest_ms: int) -> None:
         before = self.live[device.id]
@@ -296,7 +295,6 @@ class Poller:
             LOG.warning("device_silent", extra={"device": device.name, "kind": kind, "error": message})
         self.live[device.id] = replace(before, at=at, link_up=False, error=message, failures=before.failures + 1)
         self._alerting.observe_silence(device.id, now)
-        self._on_reading()
 
     def _record(self, device: PlanDevice, values: dict[str, Value], quality: Quality, *, latest_ms: int) -> Reading:
         mono_ms, boot = min(monotonic_ms(self._clock), latest_ms), self._timeline.boot

@@ -28,6 +28,11 @@ CHARTED = frozenset(
 _MINUTE_MS = 60_000
 
 
+def is_charted(key: str) -> bool:
+    """Whether the ring keeps this value."""
+    return key in CHARTED or key.startswith("dc_power_kw.pv")
+
+
 @dataclass(frozen=True, slots=True)
 class MinutePoint:
     """Mean, lowest and highest value of one minute."""
@@ -60,9 +65,8 @@ class MinuteRing:
     def add(self, device_id: UUID, at: datetime, values: Mapping[str, Value]) -> None:
         """Take one reading's values."""
         minute = to_ms(at) // _MINUTE_MS
-        for key in CHARTED & values.keys():
-            value = values[key]
-            if not isinstance(value, (int, float)):
+        for key, value in values.items():
+            if not is_charted(key) or not isinstance(value, (int, float)):
                 continue
             entry = self._open.get((device_id, key))
             if entry is None or entry.minute != minute:
@@ -93,14 +97,11 @@ def save_minutes(connection: sqlite3.Connection, rows: list[Row]) -> None:
     connection.execute("DELETE FROM minute WHERE minute <= ?", (max(row[2] for row in rows) - RING_MINUTES,))
 
 
-def read_minutes(
-    connection: sqlite3.Connection, *, metrics: frozenset[str], since: datetime
-) -> dict[tuple[UUID, str], list[MinutePoint]]:
+def read_minutes(connection: sqlite3.Connection, *, since: datetime) -> dict[tuple[UUID, str], list[MinutePoint]]:
     """Series by device and metric, oldest first."""
     series: dict[tuple[UUID, str], list[MinutePoint]] = {}
     for device_id, metric, point in _points(connection, since):
-        if metric in metrics:
-            series.setdefault((device_id, metric), []).append(point)
+        series.setdefault((device_id, metric), []).append(point)
     return series
 
 

@@ -18,8 +18,7 @@ PLANS_KEPT = 5
 
 LAST_ACK_AT = "last_ack_at"
 LAST_ERROR = "last_error"
-CLOUD_REVISION = "cloud_revision"
-REFUSED_REVISION = "refused_revision"
+LOCAL_PAGE = "local_page"
 
 WatchKey = tuple[UUID, UUID]
 """(rule, device)."""

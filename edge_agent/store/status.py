@@ -12,7 +12,16 @@ from edge_agent.store.boots import all_boots
 from edge_agent.store.file import FILE_NAME, StoreError, connect_read_only
 from edge_agent.store.newest import Newest, read_newest
 from edge_agent.store.outbox import Depth
-from edge_agent.store.state import LAST_ACK_AT, LAST_ERROR, Event, get_fact, read_events, read_open_alerts, read_plan
+from edge_agent.store.state import (
+    LAST_ACK_AT,
+    LAST_ERROR,
+    LOCAL_PAGE,
+    Event,
+    get_fact,
+    read_events,
+    read_open_alerts,
+    read_plan,
+)
 from shared.enums import TimeQuality
 from shared.wire import EdgeAlert, EdgePlan
 
@@ -26,6 +35,7 @@ class StoreStatus:
         readings_thinned: of these, merged into others by thinning.
         quarantined_flushes: refused by the cloud or damaged, kept beside the outbox.
         store_bytes: size of the file and its log on the disk.
+        local_page: address of the page, while the agent runs.
     """
 
     epoch: UUID
@@ -43,6 +53,7 @@ class StoreStatus:
     events: tuple[Event, ...]
     time_quality: TimeQuality
     store_bytes: int
+    local_page: str | None
 
 
 def store_bytes(folder: Path) -> int:
@@ -86,4 +97,5 @@ def _read(connection: sqlite3.Connection, size: int) -> StoreStatus:
         events=tuple(read_events(connection, limit=20)),
         time_quality=boots[max(boots)].time_quality if boots else TimeQuality.UNKNOWN,
         store_bytes=size,
+        local_page=get_fact(connection, LOCAL_PAGE),
     )

@@ -30,6 +30,7 @@ class SyncState:
     Attributes:
         online: whether the last request was answered; None before the first.
         last_answer_at: by the agent's time line.
+        is_refused: whether the credential is no longer accepted.
         errors: by lane, what keeps it from getting on.
     """
 
@@ -37,6 +38,8 @@ class SyncState:
     last_answer_at: datetime | None = None
     last_ack_at: datetime | None = None
     errors: dict[str, str] = field(default_factory=dict)
+
+    is_refused: bool = False
 
     @property
     def error(self) -> str | None:
@@ -82,9 +85,10 @@ class Session:
                 self.state.online = True
                 if error.status != 401:
                     raise
+                self.state.is_refused = True
                 await self.hold(lane, error)
                 continue
-            self.state.online = True
+            self.state.online, self.state.is_refused = True, False
             self.state.last_answer_at = self._timeline.now()
             self._clear_error(lane)
             return result

@@ -1,0 +1,5 @@
+"""`python -m edge_agent` is `solarhub-edge`."""
+
+from edge_agent.cli import app
+
+app()
