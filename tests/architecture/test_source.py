@@ -49,12 +49,14 @@ def length(function: Function) -> int:
 
 def test_modules_are_short(modules: list[Module]) -> None:
     sizes = {module.name: module.text.count("\n") for module in modules}
-    assert {name: size for name, size in sizes.items() if size > MODULE_LINES} == {}
+    long = {name: size for name, size in sizes.items() if size > MODULE_LINES}
+    assert not long, long
 
 
 def test_functions_are_short(modules: list[Module]) -> None:
     sizes = {f"{module.name}:{f.lineno} {f.name}": length(f) for module in modules for f in functions(module)}
-    assert {name: size for name, size in sizes.items() if size > FUNCTION_LINES} == {}
+    long = {name: size for name, size in sizes.items() if size > FUNCTION_LINES}
+    assert not long, long
     assert median(sizes.values()) <= MEDIAN_FUNCTION_LINES
 
 
