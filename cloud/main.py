@@ -8,16 +8,19 @@ from fastapi import FastAPI
 
 from cloud import __version__
 from cloud.accounts.endpoints import router as accounts_router
+from cloud.alerts.service import plan_rules
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
 from cloud.devices.endpoints import router as devices_router
+from cloud.fleet.service import Fleet
+from cloud.ingest.endpoints import router as ingest_router
 from cloud.sites.endpoints import router as sites_router
 from cloud.web.docs import install_docs
 from cloud.web.errors import install_error_handlers
 from cloud.web.health import router as health_router
 from cloud.web.manners import RequestManners
-from cloud.web.services import open_services, utc_now
+from cloud.web.services import Services, open_services, utc_now
 
 _log = get_logger(__name__)
 
@@ -26,6 +29,7 @@ ROUTERS = (
     accounts_router,
     sites_router,
     devices_router,
+    ingest_router,
 )
 """One line per domain, from below to above."""
 
@@ -34,6 +38,12 @@ Every error is a problem document (RFC 9457) with a stable `code`. Lists are `{i
 `ETag`; send it back as `If-Match` with PATCH and DELETE. A POST with an `Idempotency-Key` can be repeated safely for 24 hours.
 Something of another organisation answers like something that does not exist: 404.
 """
+
+
+def attach(app: FastAPI, services: Services) -> None:
+    """Give the application what its endpoints ask for."""
+    app.state.services = services
+    app.state.fleet = Fleet(services.secrets, plan_rules)
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
@@ -47,7 +57,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings, clock=clock) as services:
-            app.state.services = services
+            attach(app, services)
             notify_systemd("READY=1")
             _log.info("api_ready", version=__version__)
             yield

@@ -22,9 +22,19 @@ import dramatiq
 import redis
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import AgeLimit, AsyncIO, CurrentMessage, Middleware, Retries, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import (
+    AgeLimit,
+    AsyncIO,
+    CurrentMessage,
+    Middleware,
+    MiddlewareError,
+    Retries,
+    ShutdownNotifications,
+    TimeLimit,
+)
 
 from cloud.core.log import get_logger
+from shared.errors import SolarHubError
 
 if TYPE_CHECKING:
     from cloud.core.db import Database
@@ -142,8 +152,12 @@ class _ContextHolder(Middleware):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 -- dramatiq's signature
         loop = get_event_loop_thread()
         if loop is None:
-            raise dramatiq.middleware.MiddlewareError("the AsyncIO middleware must come before this one")
-        self.context = loop.run_coroutine(self.open_context())
+            raise MiddlewareError("the AsyncIO middleware must come before this one")
+        try:
+            self.context = loop.run_coroutine(self.open_context())
+        except SolarHubError as error:
+            # Dramatiq logs and forgets other exceptions here, and would start a worker without a database.
+            raise MiddlewareError(str(error)) from error
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 -- as above
         loop = get_event_loop_thread()

@@ -1,0 +1,174 @@
+"""The command `solarhub`."""
+
+import asyncio
+import base64
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from cloud import __version__
+from cloud.auth import repository as accounts
+from cloud.auth.service import Passwords
+from cloud.core.db import SYSTEM, Database
+from cloud.core.log import configure_logging
+from cloud.core.migrate import upgrade
+from cloud.core.settings import Settings, load_settings
+from cloud.main import create_app
+from cloud.scheduler import run_scheduler
+from cloud.web.services import open_database
+from cloud.worker import run_worker
+from shared.enums import UserRole
+from shared.errors import SolarHubError
+
+app = typer.Typer(
+    name="solarhub", help="Solar Hub's cloud: from readings to energy, bills and reports.", no_args_is_help=True
+)
+
+_MIN_PASSWORD_CHARS = 10
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Print an error of ours as one sentence and leave with status 1; a traceback helps nobody who set a wrong variable."""
+    try:
+        yield
+    except SolarHubError as error:
+        typer.echo(f"solarhub: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logging(json=settings.log_json, level=settings.log_level)
+    return settings
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Solar Hub's cloud: from readings to energy, bills and reports."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
+) -> None:
+    """Serve the API. Run as many processes as needed, behind any load balancer."""
+    with _explained():
+        settings = _settings()
+        # A wrong address or login is told in one sentence, before the server starts and wraps it in a traceback.
+        asyncio.run(_check_database(settings))
+        uvicorn.run(
+            create_app(settings),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=bool(settings.proxy_addresses),
+            forwarded_allow_ips=settings.proxy_addresses or None,
+            server_header=False,
+        )
+
+
+@app.command()
+def worker(
+    threads: Annotated[int, typer.Option(help="Tasks that run at once.", min=1, max=64)] = 4,
+) -> None:
+    """Run the tasks that requests and the scheduler ask for. Run as many processes as needed."""
+    with _explained():
+        settings = _settings()
+        asyncio.run(_check_database(settings))
+        run_worker(settings, threads=threads)
+
+
+@app.command()
+def scheduler() -> None:
+    """Find work that is due. One process is enough; a second one does no harm."""
+    with _explained():
+        asyncio.run(run_scheduler(_settings()))
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Option(help="Alembic revision to go up to.")] = "head",
+) -> None:
+    """Bring the database to this version of the program (SOLARHUB_ADMIN_DATABASE_URL)."""
+    with _explained():
+        upgrade(load_settings().admin_url, revision)
+        print(f"the database is at {revision}")
+
+
+@app.command("create-admin")
+def create_admin(
+    email: Annotated[str, typer.Option(help="E-mail address to log in with.")],
+    first_name: Annotated[str, typer.Option(help="First name.")] = "Administrator",
+    last_name: Annotated[str, typer.Option(help="Last name.")] = "",
+) -> None:
+    """Make an account a super administrator, or give an existing one that role and a new password.
+
+    The password comes from SOLARHUB_ADMIN_PASSWORD, or is asked for; it never stands on the command line.
+    """
+    with _explained():
+        settings = _settings()
+        password = os.environ.get("SOLARHUB_ADMIN_PASSWORD") or _ask_password()
+        if len(password) < _MIN_PASSWORD_CHARS:
+            raise SolarHubError(f"the password has {len(password)} characters; choose at least {_MIN_PASSWORD_CHARS}")
+        if "@" not in email.strip("@"):
+            raise SolarHubError(f"{email!r} is not an e-mail address; write it as name@example.pk")
+        made = asyncio.run(_make_admin(settings, email, password, (first_name, last_name)))
+        print(f"{'created' if made else 'updated'} super administrator {email.strip().lower()}")
+
+
+@app.command("new-secret-key")
+def new_secret_key() -> None:
+    """Print a new value for SOLARHUB_SECRET_KEY. Keep it: without it stored device passwords cannot be read."""
+    print(base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise SolarHubError("there is nobody to ask for the password; set SOLARHUB_ADMIN_PASSWORD")
+    answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return answer
+
+
+async def _check_database(settings: Settings) -> None:
+    await (await open_database(settings)).dispose()
+
+
+async def _make_admin(settings: Settings, email: str, password: str, names: tuple[str, str]) -> bool:
+    password_hash = await Passwords().hash(password)
+    db = await Database.connect(settings.admin_url, pool_size=1, max_overflow=0, allow_privileged=True)
+    try:
+        async with db.transaction(SYSTEM) as conn:
+            existing = await accounts.find_account(conn, email)
+            if existing is None:
+                await accounts.add_account(
+                    conn,
+                    email=email,
+                    password_hash=password_hash,
+                    first_name=names[0],
+                    last_name=names[1],
+                    role=UserRole.SUPER_ADMIN,
+                )
+                return True
+            await accounts.set_password(conn, existing.id, password_hash, activate=True, role=UserRole.SUPER_ADMIN)
+            return False
+    finally:
+        await db.dispose()
