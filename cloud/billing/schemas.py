@@ -1,9 +1,13 @@
 """Shapes of tariffs and bills."""
 
-from typing import Annotated, Literal, Self
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from cloud.core.discos import DiscoProvider
 from cloud.core.shapes import DecimalText, OpenShape, Shape
 
 Percent = Annotated[DecimalText, Field(ge=0, le=100)]
@@ -115,3 +119,128 @@ class SavingsBreakdown(OpenShape):
     export_income: DecimalText
     co2_avoided_kg: DecimalText
     trees_equivalent: DecimalText
+
+
+_MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+UnitsHistory = Annotated[
+    dict[Annotated[str, Field(pattern=_MONTH)], Annotated[DecimalText, Field(ge=0, le=10_000_000)]],
+    Field(max_length=36),
+]
+"""kWh billed by month: `{"2026-07": "608"}`."""
+
+MAX_PERIOD_DAYS = 92
+
+
+class BillIn(BaseModel):
+    """A bill to be worked out from the site's readings.
+
+    Attributes:
+        period_start: first day, in the site's zone.
+        period_end: last day, included.
+        units_history: kWh billed for earlier months, as on the bills: the fuel charge is on them, and they decide whether a home is
+            protected. A month that is missing is taken from the readings where these are complete.
+        units_history_without_solar: the same, had everything been bought; without it from the readings, else as `units_history`.
+        export_scheme: of the connection's contract; without it by the installation date.
+        surplus_kwh_brought_forward: under net metering.
+        active_taxpayer: whether the consumer is on the active taxpayers' list.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"period_start": "2026-08-05", "period_end": "2026-09-04", "units_history": {"2026-07": "608"}}
+        },
+    )
+
+    period_start: date
+    period_end: date
+    units_history: UnitsHistory = Field(default_factory=dict)
+    units_history_without_solar: UnitsHistory = Field(default_factory=dict)
+    export_scheme: Literal["none", "net_metering_2015", "net_billing_2026"] | None = None
+    surplus_kwh_brought_forward: Annotated[DecimalText, Field(ge=0, le=10_000_000)] = Decimal(0)
+    active_taxpayer: bool = True
+
+    @model_validator(mode="after")
+    def _period_is_a_bill(self) -> Self:
+        days = (self.period_end - self.period_start).days + 1
+        if days < 1:
+            raise ValueError(
+                f"period_end {self.period_end} is before period_start {self.period_start}; both belong to it"
+            )
+        if days > MAX_PERIOD_DAYS:
+            raise ValueError(
+                f"the period has {days} days; a bill covers at most {MAX_PERIOD_DAYS}: ask for one bill a month"
+            )
+        return self
+
+
+class BillSummary(BaseModel):
+    """A bill in a list. Energy in kWh, money in PKR, as text."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    id: UUID
+    site_id: UUID
+    organization_id: UUID
+    tariff_plan_id: UUID
+    period_start: date
+    period_end: date
+    energy_generated_kwh: DecimalText | None
+    energy_consumed_kwh: DecimalText
+    energy_imported_kwh: DecimalText | None
+    energy_exported_kwh: DecimalText
+    estimated_bill_pkr: DecimalText
+    estimated_savings_pkr: DecimalText | None
+    is_actual: bool
+    coverage_percent: float | None
+    content_hash: str | None
+    version: int
+    created_at: AwareDatetime
+
+
+class BillOut(BillSummary):
+    """A bill with every line explained, what was saved, and what to know about it."""
+
+    bill_breakdown: dict[str, Any]
+    savings_breakdown: dict[str, Any]
+    lines: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    inputs: dict[str, Any]
+
+
+class BillCheck(BaseModel):
+    """A stored bill, computed again from its stored inputs."""
+
+    content_hash: str
+    stored_hash: str | None
+    same: bool
+
+
+class TariffOut(BaseModel):
+    """One version of a tariff at one company."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    id: UUID
+    disco_provider: DiscoProvider
+    category: str
+    variant: str
+    name: str
+    effective_from: date
+    effective_to: date | None
+    rates: dict[str, Any]
+    supports_net_metering: bool
+    supports_tou: bool
+    source: str
+    status: str
+
+
+class LoadedTariffs(BaseModel):
+    """What loading the product's tariff data changed."""
+
+    plans_added: int = 0
+    plans_changed: int = 0
+    plans_unchanged: int = 0
+    adjustments_added: int = 0
+    adjustments_changed: int = 0
+    adjustments_unchanged: int = 0

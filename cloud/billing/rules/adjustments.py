@@ -20,7 +20,8 @@ FCA_LAG_MONTHS = 2
 """NEPRA sets the fuel charge of a month in the month after it; the DISCOs bill it one month later."""
 
 
-def _in_scope(record: Adjustment, plan: Plan, case: BillingCase) -> bool:
+def applies(record: Adjustment, plan: Plan, case: BillingCase) -> bool:
+    """Whether the record is for this company, province and category, on whatever day."""
     return (
         (not record.disco_providers or case.disco_provider in record.disco_providers)
         and (not record.provinces or case.province in record.provinces)
@@ -36,7 +37,7 @@ def in_force(
     Returns:
         None when nothing is on record. A record that excludes the plan's category is returned: see `is_exempt`.
     """
-    found = [r for r in adjustments if r.kind is kind and r.covers(day) and _in_scope(r, plan, case)]
+    found = [r for r in adjustments if r.kind is kind and r.covers(day) and applies(r, plan, case)]
     return max(
         found,
         key=lambda r: (bool(r.disco_providers), bool(r.provinces), bool(r.categories), r.effective_from),

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from cloud.billing.rules.model import Adjustment, Bill, BillingCase, Line, LineKind, Plan
+from cloud.billing.rules.model import Bill, Line, LineKind
 from cloud.billing.rules.money import HUNDRED, ZERO, money_text, number_text, round_pkr
 
 TAX_KINDS = (LineKind.DUTY, LineKind.GST, LineKind.TV_FEE, LineKind.MUNICIPAL, LineKind.INCOME_TAX)
@@ -68,8 +67,6 @@ def bill_breakdown(bill: Bill) -> dict[str, Any]:
         "bill_month": str(bill.bill_month),
         "billed_kwh": number_text(bill.billed_kwh),
         "pending": sorted({line.kind.value for line in bill.pending}),
-        "lines": [line_json(line) for line in bill.lines],
-        "warnings": [asdict(warning) for warning in bill.warnings],
         "assumptions": list(bill.assumptions),
         "surplus_kwh_carried": number_text(bill.ledger_kwh),
     }
@@ -103,29 +100,7 @@ def savings_breakdown(
     }
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return number_text(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(str(item) for item in value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int) else str(value)
-
-
-def fingerprint(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], bill: Bill) -> str:
-    """SHA-256 over everything that the bill was made from and the bill itself: the same input gives the same hash for ever.
-
-    The order of the adjustments does not matter.
-    """
-    records = sorted(json.dumps(_plain(asdict(record)), sort_keys=True) for record in adjustments)
-    fields = {name: getattr(case, name) for name in case.__slots__}
-    document = {
-        "plan": _plain(asdict(plan)),
-        "case": _plain(fields),
-        "adjustments": records,
-        "bill": bill_breakdown(bill),
-    }
-    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def fingerprint(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that a bill was made from and the bill itself: the same input gives the same hash for ever."""
+    document = json.dumps([inputs, outputs], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(document.encode()).hexdigest()

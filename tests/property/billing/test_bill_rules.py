@@ -1,9 +1,13 @@
 """What is true of every bill, whatever the units, slabs and dates."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from random import Random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.adjustments import segments_of
 from cloud.billing.rules.bill import price_bill, without_solar
-from cloud.billing.rules.breakdown import bill_breakdown, fingerprint, savings_breakdown
+from cloud.billing.rules.breakdown import bill_breakdown, savings_breakdown
 from cloud.billing.rules.model import (
     Adjustment,
     AdjustmentKind,
@@ -19,15 +23,16 @@ from cloud.billing.rules.model import (
     ExportScheme,
     LineKind,
     Month,
-    Plan,
     PricingRule,
     Slab,
 )
 from cloud.billing.rules.money import PAISA, round_pkr
+from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 from cloud.billing.rules.slabs import slab_index, slab_portions
 
 CATALOGUE = read_catalogue()
-HOME = next(p for p in CATALOGUE.plans if p.category == "residential_unprotected" and p.effective_to is None).plan()
+RECORD = next(p for p in CATALOGUE.plans if p.category == "residential_unprotected" and p.effective_to is None)
+HOME = RECORD.plan()
 PROTECTED = next(p for p in CATALOGUE.plans if p.category == "residential_protected").plan()
 
 units = st.decimals(min_value=0, max_value=3000, places=3)
@@ -71,8 +76,8 @@ def test_every_unit_is_billed_once(slabs: tuple[Slab, ...], kwh: Decimal, rule: 
     index = slab_index(slabs, kwh)
     bottom = slabs[index - 1].top_units or Decimal(0) if index else Decimal(0)
     top = slabs[index].top_units
-    assert (kwh > bottom or kwh == 0 or index == 0)
-    assert (top is None or kwh <= top)
+    assert kwh > bottom or kwh == 0 or index == 0
+    assert top is None or kwh <= top
 
 
 @given(slab_tables(), st.lists(units, min_size=2, max_size=6))
@@ -182,17 +187,38 @@ def test_no_solar_saves_nothing(case: BillingCase) -> None:
     assert savings["savings_percent"] == "0.0"
 
 
-@given(cases(), st.randoms(use_true_random=False))
-def test_the_same_input_has_the_same_fingerprint(case: BillingCase, random: object) -> None:
+@given(cases(), st.randoms(use_true_random=False), units)
+def test_the_same_input_has_the_same_hash(case: BillingCase, random: Random, consumed: Decimal) -> None:
     shuffled = list(CATALOGUE.adjustments)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
 
-    def hash_of(plan: Plan, one: BillingCase, records: list[Adjustment]) -> str:
-        return fingerprint(plan, one, records, price_bill(plan, one, records))
+    def inputs(one: BillingCase, records: Sequence[Adjustment]) -> dict[str, Any]:
+        return inputs_json(
+            plan_record={
+                "code": HOME.code,
+                "category": HOME.category,
+                "source": HOME.source,
+                "status": "verified",
+                "supports_tou": False,
+                "rates": RECORD.rates,
+            },
+            case=one,
+            adjustments=records,
+            consumed_kwh=consumed,
+            consumed_peak_kwh=None,
+            consumed_units=case.billed_units,
+            generated_kwh=consumed,
+            co2_kg_per_kwh=Decimal("0.515"),
+            co2_kg_per_tree=Decimal(60),
+        )
 
-    first = hash_of(HOME, case, list(CATALOGUE.adjustments))
-    assert first == hash_of(HOME, replace(case), shuffled)
-    assert first != hash_of(HOME, replace(case, imported_kwh=case.imported_kwh + 1), shuffled)
+    assert case_of(case_json(case)) == case
+    stored = json.loads(json.dumps(inputs(case, CATALOGUE.adjustments)))
+    first = simulate(stored)
+    assert first.bill == price_bill(HOME, case, CATALOGUE.adjustments), "records without bearing change nothing"
+    assert first.content_hash == simulate(inputs(case, shuffled)).content_hash
+    other = replace(case, imported_kwh=case.imported_kwh + 1)
+    assert first.content_hash != simulate(inputs(other, CATALOGUE.adjustments)).content_hash
 
 
 @given(cases())

@@ -1,0 +1,126 @@
+"""Brings the product's tariff data into the database; twice is once."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.billing import repository
+from cloud.billing.catalogue import Catalogue, PlanRecord, read_catalogue
+from cloud.billing.rules.model import Adjustment, AdjustmentKind
+from cloud.billing.rules.simulation import adjustment_json
+from cloud.billing.schemas import LoadedTariffs, TariffRates
+
+_UNITS = {
+    AdjustmentKind.DUTY: "percent",
+    AdjustmentKind.GST: "percent",
+    AdjustmentKind.MUNICIPAL: "pkr_by_units",
+    AdjustmentKind.TV_FEE: "pkr_per_month",
+    AdjustmentKind.INCOME_TAX: "pkr_by_amount",
+}
+_SCOPES = ("disco_providers", "provinces", "categories", "excluded_categories", "bands")
+
+_Key = tuple[str, str, str, date]
+
+
+def plan_rows(record: PlanRecord) -> Iterator[tuple[_Key, dict[str, Any]]]:
+    """Rows of `tariff_plans` for one record: one for each company."""
+    rates = TariffRates.model_validate(record.rates).to_json()
+    for disco in record.disco_providers:
+        yield (
+            (disco.value, record.category, record.variant, record.effective_from),
+            {
+                "disco_provider": disco.value,
+                "category": record.category,
+                "variant": record.variant,
+                "name": record.name,
+                "effective_from": record.effective_from,
+                "effective_to": record.effective_to,
+                "rates": rates,
+                "supports_net_metering": record.supports_net_metering,
+                "supports_tou": record.supports_tou,
+                "source": record.source,
+                "status": record.status.value,
+            },
+        )
+
+
+def adjustment_row(record: Adjustment, *, province: str | None) -> tuple[_Key, dict[str, Any]]:
+    """Row of `tariff_adjustments` for one record (in one of its provinces)."""
+    document = adjustment_json(record)
+    if province is not None:
+        document["provinces"] = [province]
+    only_disco = next(iter(record.disco_providers)) if len(record.disco_providers) == 1 else None
+    scope = province or only_disco or "all"
+    consumers = min(record.categories).partition("_")[0] if record.categories else "all"
+    row = {
+        "kind": record.kind.value,
+        "scope": scope,
+        "consumers": consumers,
+        "effective_from": record.effective_from,
+        "effective_to": record.effective_to,
+        "rate": record.rate,
+        "unit": _UNITS.get(record.kind, "pkr_per_kwh"),
+        "parameters": {name: document[name] for name in _SCOPES if document[name]},
+        "source": record.source,
+        "status": record.status.value,
+    }
+    return (record.kind.value, scope, consumers, record.effective_from), row
+
+
+def _adjustment_rows(catalogue: Catalogue) -> dict[_Key, dict[str, Any]]:
+    rows = {}
+    for record in catalogue.adjustments:
+        provinces: list[str | None] = [*sorted(record.provinces)] or [None]
+        for province in provinces:
+            key, row = adjustment_row(record, province=province)
+            rows[key] = row
+    return rows
+
+
+def _differs(stored: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return any(_plain(stored[name]) != _plain(value) for name, value in row.items())
+
+
+def _plain(value: object) -> object:
+    return value.normalize() if isinstance(value, Decimal) else value
+
+
+async def load_tariffs(conn: AsyncConnection, catalogue: Catalogue | None = None) -> LoadedTariffs:
+    """Add what is new in the tariff data and correct what has changed; records of other origin stay.
+
+    Args:
+        conn: of a transaction; any tenant context, tariffs belong to nobody.
+        catalogue: the data; None = what comes with the product.
+
+    Raises:
+        BillingError: if the data is wrong; nothing is changed then.
+    """
+    data = catalogue or read_catalogue()
+    plans = dict(item for record in data.plans for item in plan_rows(record))
+    adjustments = _adjustment_rows(data)
+    old_plans = await repository.stored_plans(conn)
+    old_adjustments = await repository.stored_adjustments(conn)
+    changed_plans = {key for key in plans.keys() & old_plans.keys() if _differs(old_plans[key], plans[key])}
+    changed = {
+        key for key in adjustments.keys() & old_adjustments.keys() if _differs(old_adjustments[key], adjustments[key])
+    }
+    # Corrections first: a new version may begin only when the one before has been given its end.
+    for key in sorted(changed_plans):
+        await repository.change_plan(conn, old_plans[key]["id"], plans[key])
+    for key in sorted(changed):
+        await repository.change_adjustment(conn, old_adjustments[key]["id"], adjustments[key])
+    new_plans = [plans[key] for key in sorted(plans.keys() - old_plans.keys())]
+    new_adjustments = [adjustments[key] for key in sorted(adjustments.keys() - old_adjustments.keys())]
+    await repository.add_plans(conn, new_plans)
+    await repository.add_adjustments(conn, new_adjustments)
+    return LoadedTariffs(
+        plans_added=len(new_plans),
+        plans_changed=len(changed_plans),
+        plans_unchanged=len(plans) - len(new_plans) - len(changed_plans),
+        adjustments_added=len(new_adjustments),
+        adjustments_changed=len(changed),
+        adjustments_unchanged=len(adjustments) - len(new_adjustments) - len(changed),
+    )

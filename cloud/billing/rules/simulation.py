@@ -1,0 +1,212 @@
+"""A simulation: one JSON document of inputs gives the bill with solar, the bill without, and the savings.
+
+Everything that the result depends on is in the document, which is stored beside it: computed again, it gives the same hash.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from cloud.billing.rules.adjustments import FCA_LAG_MONTHS, applies
+from cloud.billing.rules.bill import price_bill, without_solar
+from cloud.billing.rules.breakdown import bill_breakdown, fingerprint, line_json, savings_breakdown
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    Bill,
+    BillingCase,
+    ExportScheme,
+    Month,
+    Plan,
+    RateStatus,
+)
+from cloud.billing.rules.money import number_text
+from cloud.billing.rules.records import adjustment_of, plan_of
+
+_DECIMALS = (
+    "imported_kwh",
+    "exported_kwh",
+    "imported_peak_kwh",
+    "exported_peak_kwh",
+    "sanctioned_load_kw",
+    "max_demand_kw",
+    "ledger_kwh",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a simulation says; `breakdown`, `savings`, `lines` and `warnings` are JSON."""
+
+    bill: Bill
+    without: Bill
+    breakdown: dict[str, Any]
+    savings: dict[str, Any]
+    lines: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    content_hash: str
+
+
+def _units_json(units: Mapping[Month, Decimal]) -> dict[str, str]:
+    return {str(month): number_text(kwh) for month, kwh in sorted(units.items(), key=lambda item: str(item[0]))}
+
+
+def units_of(record: Mapping[str, Any]) -> dict[Month, Decimal]:
+    """Billed units by month from JSON: `{"2026-07": "608"}`."""
+    return {Month.parse(month): Decimal(str(kwh)) for month, kwh in record.items()}
+
+
+def case_json(case: BillingCase) -> dict[str, Any]:
+    """A case as JSON; `case_of` undoes it."""
+    numbers = {name: getattr(case, name) for name in _DECIMALS}
+    return {
+        "period_start": case.period_start.isoformat(),
+        "period_end": case.period_end.isoformat(),
+        "disco_provider": case.disco_provider,
+        "province": case.province,
+        "billed_units": _units_json(case.billed_units),
+        "export_scheme": case.export_scheme.value,
+        "active_taxpayer": case.active_taxpayer,
+        "bill_month": None if case.bill_month is None else str(case.bill_month),
+        **{name: None if value is None else number_text(value) for name, value in numbers.items()},
+    }
+
+
+def case_of(record: Mapping[str, Any]) -> BillingCase:
+    """A case from JSON."""
+    numbers = {name: None if record[name] is None else Decimal(record[name]) for name in _DECIMALS}
+    return BillingCase(
+        period_start=date.fromisoformat(record["period_start"]),
+        period_end=date.fromisoformat(record["period_end"]),
+        disco_provider=record["disco_provider"],
+        province=record["province"],
+        billed_units=units_of(record["billed_units"]),
+        export_scheme=ExportScheme(record["export_scheme"]),
+        active_taxpayer=record["active_taxpayer"],
+        bill_month=None if record["bill_month"] is None else Month.parse(record["bill_month"]),
+        **numbers,  # type: ignore[arg-type]  # the names are the case's own fields
+    )
+
+
+def adjustment_json(record: Adjustment) -> dict[str, Any]:
+    """A dated record as JSON, as in the tariff data; `adjustment_of` undoes it."""
+    document: dict[str, Any] = {
+        "kind": record.kind.value,
+        "effective_from": record.effective_from.isoformat(),
+        "effective_to": None if record.effective_to is None else record.effective_to.isoformat(),
+        "rate": None if record.rate is None else number_text(record.rate),
+        "source": record.source,
+        "status": record.status.value,
+    }
+    for name in ("disco_providers", "provinces", "categories", "excluded_categories"):
+        document[name] = sorted(getattr(record, name))
+    document["bands"] = [
+        {key: None if value is None else number_text(value) for key, value in asdict(band).items()}
+        for band in record.bands
+    ]
+    return document
+
+
+def relevant_adjustments(adjustments: Iterable[Adjustment], *, plan: Plan, case: BillingCase) -> tuple[Adjustment, ...]:
+    """The records that can bear on the bill: in scope, and in force on one of its days (an FCA: in its month)."""
+    fca_day = case.month.back(FCA_LAG_MONTHS).first_day
+
+    def bears(record: Adjustment) -> bool:
+        if not applies(record, plan, case):
+            return False
+        if record.kind is AdjustmentKind.FCA:
+            return record.covers(fca_day)
+        ends = record.effective_to or case.period_end
+        return record.effective_from <= case.period_end and ends >= case.period_start
+
+    return tuple(sorted(filter(bears, adjustments), key=lambda r: (r.kind, r.effective_from, sorted(r.provinces))))
+
+
+def inputs_json(
+    *,
+    plan_record: Mapping[str, Any],
+    case: BillingCase,
+    adjustments: Iterable[Adjustment],
+    consumed_kwh: Decimal,
+    consumed_peak_kwh: Decimal | None,
+    consumed_units: Mapping[Month, Decimal],
+    generated_kwh: Decimal,
+    co2_kg_per_kwh: Decimal,
+    co2_kg_per_tree: Decimal,
+    warnings: Iterable[Mapping[str, str]] = (),
+) -> dict[str, Any]:
+    """Put together what a simulation is computed from.
+
+    Args:
+        plan_record: `code`, `category`, `source`, `status`, `supports_tou`, `rates`.
+        case: with solar.
+        adjustments: dated records; those without bearing are left out.
+        consumed_kwh: what the site used.
+        consumed_peak_kwh: part of it in peak hours; None where the plan does not ask.
+        consumed_units: what would have been billed for earlier months without solar.
+        generated_kwh: solar energy.
+        co2_kg_per_kwh: emission factor.
+        co2_kg_per_tree: CO2 of one tree.
+        warnings: found on the way to the inputs; `code` and `message`.
+    """
+    plan = _plan(plan_record, case)
+    return {
+        "plan": dict(plan_record),
+        "case": case_json(case),
+        "adjustments": [adjustment_json(r) for r in relevant_adjustments(adjustments, plan=plan, case=case)],
+        "without_solar": {
+            "consumed_kwh": number_text(consumed_kwh),
+            "consumed_peak_kwh": None if consumed_peak_kwh is None else number_text(consumed_peak_kwh),
+            "billed_units": _units_json(consumed_units),
+        },
+        "generated_kwh": number_text(generated_kwh),
+        "co2_kg_per_kwh": number_text(co2_kg_per_kwh),
+        "co2_kg_per_tree": number_text(co2_kg_per_tree),
+        "warnings": [dict(warning) for warning in warnings],
+    }
+
+
+def _plan(record: Mapping[str, Any], case: BillingCase) -> Plan:
+    return plan_of(
+        record["rates"],
+        code=record["code"],
+        category=record["category"],
+        source=record["source"],
+        status=RateStatus(record["status"]),
+        supports_tou=record["supports_tou"],
+        has_tou_units=case.imported_peak_kwh is not None,
+    )
+
+
+def simulate(inputs: Mapping[str, Any]) -> Simulation:
+    """Compute everything from the document of `inputs_json`.
+
+    Raises:
+        BillingError: if the plan lacks a rate, or the case a value, that the bill needs.
+    """
+    case = case_of(inputs["case"])
+    plan = _plan(inputs["plan"], case)
+    adjustments = [adjustment_of(record) for record in inputs["adjustments"]]
+    bill = price_bill(plan, case, adjustments)
+    dark = inputs["without_solar"]
+    peak = dark["consumed_peak_kwh"]
+    other = without_solar(
+        replace(case, billed_units=units_of(dark["billed_units"])),
+        Decimal(dark["consumed_kwh"]),
+        consumed_peak_kwh=None if peak is None else Decimal(peak),
+    )
+    without = price_bill(plan, other, adjustments)
+    breakdown = bill_breakdown(bill)
+    savings = savings_breakdown(
+        bill,
+        without,
+        generated_kwh=Decimal(inputs["generated_kwh"]),
+        co2_kg_per_kwh=Decimal(inputs["co2_kg_per_kwh"]),
+        co2_kg_per_tree=Decimal(inputs["co2_kg_per_tree"]),
+    )
+    lines = [line_json(line) for line in bill.lines]
+    warnings = [*inputs["warnings"], *(asdict(warning) for warning in bill.warnings)]
+    outputs = {"bill": breakdown, "savings": savings, "lines": lines, "warnings": warnings}
+    return Simulation(bill, without, breakdown, savings, lines, warnings, fingerprint(inputs, outputs))
