@@ -1,6 +1,7 @@
 """Our decoding of SunSpec models against pysunspec2's, on random register images."""
 
 import math
+import struct
 from decimal import Decimal
 from typing import Any
 
@@ -42,7 +43,7 @@ def images(draw: st.DrawFn) -> tuple[int, list[int]]:
     return definition.id, words
 
 
-def check(ours: Point, theirs: Any, exponent: Any, name: str) -> None:
+def check(ours: Point, theirs: Any, exponent: Any, name: str, *, is_single: bool) -> None:
     if ours is None:
         unusable = exponent is not None and (exponent.value is None)
         unknown = theirs is None or theirs == "" or (isinstance(theirs, float) and not math.isfinite(theirs))
@@ -51,8 +52,10 @@ def check(ours: Point, theirs: Any, exponent: Any, name: str) -> None:
         assert ours == theirs.rstrip("\0").strip(), name
     else:
         assert theirs is not None, f"{name}: we read {ours}"
-        # They scale with binary numbers and round to the exponent's digits.
-        assert float(ours) == pytest.approx(theirs, rel=1e-6 if isinstance(theirs, float) else 0, abs=0), name
+        # We take a single as the shortest number that is this single, they as the double next to it. They scale in binary.
+        singles = (struct.pack(">f", float(ours)), struct.pack(">f", theirs)) if is_single else (0, 0)
+        assert singles[0] == singles[1], name
+        assert is_single or float(ours) == pytest.approx(theirs, rel=1e-12, abs=0), name
 
 
 @settings(max_examples=200)
@@ -65,13 +68,25 @@ def test_every_point_is_what_pysunspec2_reads(image: tuple[int, list[int]]) -> N
     for point in ours.definition.points:
         if point.type != "pad":
             scale = theirs.points.get(point.scale) if point.scale else None
-            check(ours.points[point.name], theirs.points[point.name].cvalue, scale, f"{model_id}.{point.name}")
+            check(
+                ours.points[point.name],
+                theirs.points[point.name].cvalue,
+                scale,
+                f"{model_id}.{point.name}",
+                is_single=point.type == "float32",
+            )
     repeated = theirs.groups["module"] if ours.definition.repeating else []
     assert len(ours.repeated) == len(repeated)
     for number, (own, other) in enumerate(zip(ours.repeated, repeated, strict=True)):
         for point in ours.definition.repeating:
             scale = theirs.points.get(point.scale) if point.scale else None
-            check(own[point.name], other.points[point.name].cvalue, scale, f"{model_id}.{number}.{point.name}")
+            check(
+                own[point.name],
+                other.points[point.name].cvalue,
+                scale,
+                f"{model_id}.{number}.{point.name}",
+                is_single=False,
+            )
 
 
 @given(
