@@ -41,7 +41,8 @@ BEGIN
         child := parent || '_p' || to_char(period, suffix);
         IF to_regclass('public.' || child) IS NULL THEN
             PERFORM pg_advisory_xact_lock(hashtextextended('solarhub_ensure_partitions ' || parent, 0));
-            IF to_regclass('public.' || child) IS NULL THEN
+            -- Read from the table, not with to_regclass(): its cache may still say "missing" after the wait for another maker.
+            IF NOT EXISTS (SELECT FROM pg_class WHERE relname = child AND relnamespace = 'public'::regnamespace) THEN
                 starts := to_char(period, 'YYYY-MM-DD') || ' 00:00:00+00';
                 ends := to_char(period + step, 'YYYY-MM-DD') || ' 00:00:00+00';
                 EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
