@@ -93,7 +93,7 @@ def test_cloud_alone(uv: str, wheel: Path, tmp_path: Path) -> None:
     programs = install(uv, wheel, tmp_path, extra="cloud")
     absent = ",".join(EDGE_ONLY + NEITHER)
     assert int(run(programs / "python", "-c", IMPORT_ALL, "shared,cloud", absent, cwd=tmp_path)) > 40
-    assert "demo" in run(programs / "solarhub", "--help", cwd=tmp_path)
+    assert "serve" in run(programs / "solarhub", "--help", cwd=tmp_path)
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
