@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-from cloud.telemetry.rules.context import Timeline, is_valid
+from cloud.telemetry.rules.context import REACH, Timeline, is_valid
 from cloud.telemetry.rules.facts import (
     FLOW_SOURCES,
     DeviceFacts,
@@ -183,7 +183,8 @@ def _energies(
         events = device.events.get(source.total, ())
         deltas = energy_deltas(samples, counter_limits(source, device, site), events=events)
         for delta in deltas:
-            if delta.start < edges[-1] and delta.end > edges[0]:
+            # Of a gap that is too long to be bridged some hours see both ends and others do not: none counts it.
+            if delta.start < edges[-1] and delta.end > edges[0] and delta.end - delta.start <= REACH:
                 _spread(delta, source.flow, edges, tallies)
     return tallies
 

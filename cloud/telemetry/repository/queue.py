@@ -1,0 +1,119 @@
+"""The queue of dirty quarter-hours.
+
+A worker looks at marks without locking them, computes, and at the end of its transaction takes away those whose generation has not changed
+meanwhile. So ingest never waits for a worker, and a mark made while the worker was computing stays. Two workers never compute the same
+site at once: an advisory lock per site keeps them apart, since both would write the same day.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.core.db import asyncpg_of
+from shared.periods import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One dirty quarter-hour, as it was when looked at."""
+
+    device_id: UUID
+    bucket: datetime
+    generation: int
+
+
+async def waiting_sites(conn: AsyncConnection, limit: int) -> list[UUID]:
+    """Sites with dirty quarter-hours: live ones first, then those that wait longest."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        """
+        SELECT site_id FROM rollup_dirty GROUP BY site_id ORDER BY min(priority), min(marked_at), site_id LIMIT $1
+        """,
+        limit,
+    )
+    return [record["site_id"] for record in records]
+
+
+async def try_lock_site(conn: AsyncConnection, site_id: UUID) -> bool:
+    """Be the only one to roll up this site until the transaction ends; False if somebody else is."""
+    pg = await asyncpg_of(conn)
+    locked: bool = await pg.fetchval(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('telemetry roll-up ' || $1::uuid::text, 0))", site_id
+    )
+    return locked
+
+
+async def marks(conn: AsyncConnection, site_id: UUID, *, limit: int) -> list[Mark]:
+    """Dirty quarter-hours of a site: live before back-fill, then by device and time."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        """
+        SELECT device_id, bucket, generation FROM rollup_dirty WHERE site_id = $1
+        ORDER BY priority, device_id, bucket LIMIT $2
+        """,
+        site_id,
+        limit,
+    )
+    return [Mark(record["device_id"], record["bucket"], record["generation"]) for record in records]
+
+
+async def marks_within(conn: AsyncConnection, site_id: UUID, device_id: UUID, window: Window) -> list[Mark]:
+    """Dirty quarter-hours of one device that a recomputation of this window settles as well."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        """
+        SELECT device_id, bucket, generation FROM rollup_dirty
+        WHERE site_id = $1 AND device_id = $2 AND bucket >= $3 AND bucket < $4
+        """,
+        site_id,
+        device_id,
+        window.start,
+        window.end,
+    )
+    return [Mark(record["device_id"], record["bucket"], record["generation"]) for record in records]
+
+
+async def remove(conn: AsyncConnection, site_id: UUID, done: Sequence[Mark]) -> None:
+    """Take marks away, unless they were made again since; call it last, so that ingest waits for no longer than the commit."""
+    pg = await asyncpg_of(conn)
+    await pg.execute(
+        """
+        WITH claimed AS MATERIALIZED (
+            SELECT queue.device_id, queue.bucket FROM rollup_dirty queue
+            JOIN unnest($2::uuid[], $3::timestamptz[], $4::bigint[]) AS seen (device_id, bucket, generation)
+              ON queue.device_id = seen.device_id AND queue.bucket = seen.bucket AND queue.generation = seen.generation
+            WHERE queue.site_id = $1
+            FOR UPDATE OF queue SKIP LOCKED
+        )
+        DELETE FROM rollup_dirty queue USING claimed
+        WHERE queue.site_id = $1 AND queue.device_id = claimed.device_id AND queue.bucket = claimed.bucket
+        """,
+        site_id,
+        [mark.device_id for mark in done],
+        [mark.bucket for mark in done],
+        [mark.generation for mark in done],
+    )
+
+
+async def mark(
+    conn: AsyncConnection, *, site_id: UUID, organization_id: UUID, device_id: UUID, window: Window, at: datetime
+) -> None:
+    """Queue every quarter-hour of a window, as back-fill."""
+    pg = await asyncpg_of(conn)
+    await pg.execute(
+        """
+        INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
+        SELECT $1, $2, $3, bucket, 1, $6
+        FROM generate_series($4::timestamptz, $5::timestamptz - interval '1 second', interval '15 minutes') AS bucket
+        ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET generation = queue.generation + 1
+        """,
+        site_id,
+        organization_id,
+        device_id,
+        window.start,
+        window.end,
+        at,
+    )

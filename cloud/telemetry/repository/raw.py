@@ -1,0 +1,133 @@
+"""Raw readings, as the rules need them. All access of telemetry to the raw table is here."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Double
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.core.db import asyncpg_of
+from cloud.ingest.tables import TelemetryReading
+from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH
+from cloud.telemetry.rules.facts import COUNTERS, RawReading
+from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
+from shared.enums import Quality
+from shared.periods import Window
+
+NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Double))
+"""Columns of the raw table that hold numbers."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_UNUSABLE = int(Quality.FUTURE | Quality.BEFORE_DEVICE | Quality.LINK_DOWN)
+_ANCHOR = f"quality & {_UNUSABLE} = 0 AND num_nonnulls({', '.join(COUNTERS)}) > 0"
+
+
+async def anchors_before(
+    conn: AsyncConnection, site_id: UUID, device_id: UUID, *, before: datetime, since: datetime, count: int
+) -> list[datetime]:
+    """Moments of the last readings with a counter, newest first."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        f"""
+        SELECT at FROM telemetry_readings
+        WHERE site_id = $1 AND device_id = $2 AND at < $3 AND at >= $4 AND {_ANCHOR}
+        ORDER BY at DESC LIMIT $5
+        """,  # noqa: S608 -- our own column names
+        site_id,
+        device_id,
+        before,
+        since,
+        count,
+    )
+    return [record["at"] for record in records]
+
+
+async def anchors_after(
+    conn: AsyncConnection, site_id: UUID, device_id: UUID, *, after: datetime, until: datetime, count: int
+) -> list[datetime]:
+    """Moments of the first readings with a counter at or after a moment, oldest first."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        f"""
+        SELECT at FROM telemetry_readings
+        WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 AND {_ANCHOR}
+        ORDER BY at LIMIT $5
+        """,  # noqa: S608 -- our own column names
+        site_id,
+        device_id,
+        after,
+        until,
+        count,
+    )
+    return [record["at"] for record in records]
+
+
+async def readings_between(
+    conn: AsyncConnection, site_id: UUID, device_id: UUID, *, first: datetime, last: datetime
+) -> list[RawReading]:
+    """A device's readings of a stretch of time, both ends included."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        f"""
+        SELECT at, quality, {", ".join(NUMERIC_COLUMNS)},
+            CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
+                THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
+        FROM telemetry_readings WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 ORDER BY at
+        """,  # noqa: S608 -- our own column names
+        site_id,
+        device_id,
+        first,
+        last,
+    )
+    keys = (*NUMERIC_COLUMNS, PLANE_OF_ARRAY)
+    return [
+        RawReading(
+            record[0],
+            record[1],
+            {key: value for key, value in zip(keys, tuple(record)[2:], strict=True) if value is not None},
+        )
+        for record in records
+    ]
+
+
+async def context_of(
+    conn: AsyncConnection, site_id: UUID, device_id: UUID, window: Window, *, straddle: timedelta, has_counters: bool
+) -> list[RawReading]:
+    """Every reading that decides about the hours of a window (see `rules.context`)."""
+    first, last = window.start - straddle, window.end + straddle
+    if has_counters:
+        since = window.start - REACH
+        newest = await anchors_before(conn, site_id, device_id, before=window.start, since=since, count=1)
+        if newest:
+            start = newest[0] - LOOK_BACK
+            bases = await anchors_before(conn, site_id, device_id, before=start, since=since, count=BASES)
+            first = min(first, start, *bases)
+        until = window.end + REACH
+        following = await anchors_after(conn, site_id, device_id, after=window.end, until=until, count=BASES)
+        last = max([last, *following])
+    return await readings_between(conn, site_id, device_id, first=first, last=last)
+
+
+async def affected_by(
+    conn: AsyncConnection, site_id: UUID, device_id: UUID, dirty: Window, *, straddle: timedelta, has_counters: bool
+) -> Window:
+    """The stretch of time in which numbers may change because readings inside `dirty` did.
+
+    The reverse of `context_of`: an hour is affected if a reading of `dirty` is in its context.
+    """
+    first, last = dirty.start - straddle, dirty.end + straddle
+    if has_counters:
+        earlier = await anchors_before(
+            conn, site_id, device_id, before=dirty.start, since=dirty.start - REACH, count=BASES
+        )
+        first = min([first, *earlier])
+        later = await anchors_after(conn, site_id, device_id, after=dirty.end, until=dirty.end + REACH, count=BASES)
+        last = max([last, *later])
+        if len(later) == BASES:
+            # An hour is out of reach once BASES anchors and LOOK_BACK lie between it and the change.
+            settled = later[-1] + LOOK_BACK
+            beyond = await anchors_after(
+                conn, site_id, device_id, after=settled + _MICROSECOND, until=settled + REACH, count=1
+            )
+            last = max([last, settled, *beyond])
+    return Window(first, last)
