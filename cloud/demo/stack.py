@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloud.core.db import Database
 from cloud.core.migrate import upgrade
 from cloud.core.roles import ensure_login_role, url_of_login
 from cloud.demo.client import CloudClient
 from cloud.demo.processes import Child, program, running
 from cloud.demo.uplink import Uplink
-from cloud.embedded import start_services
+from cloud.embedded import Services, erase_postgres, start_services
 from cloud.embedded.process import free_port
 from shared.errors import SolarHubError
 
@@ -41,6 +42,8 @@ class Stack:
         uplink: through which the agent reaches the API.
         broker_port: of the site's MQTT broker on loopback.
         password: of `ADMIN_EMAIL`, made for this run.
+        client: logged in as `ADMIN_EMAIL`.
+        db: the application's own view of the database, to count what has arrived.
         children: processes that must stay up.
     """
 
@@ -51,6 +54,7 @@ class Stack:
     broker_port: int
     password: str
     client: CloudClient
+    db: Database
     children: list[Child] = field(default_factory=list)
 
     def check(self) -> None:
@@ -60,43 +64,41 @@ class Stack:
 
 
 @asynccontextmanager
+async def emptied(folder: Path) -> AsyncIterator[None]:
+    """A folder without what a run before left in it; at the end its database is erased, logs and reports stay."""
+    await asyncio.to_thread(_empty, folder)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(erase_postgres, folder / "postgres")
+
+
+def _empty(folder: Path) -> None:
+    if folder.exists():
+        erase_postgres(folder / "postgres")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+@asynccontextmanager
 async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
     """Start the cloud in a folder and end it with the block.
 
     Args:
-        folder: kept between runs: the embedded database lives on in it.
+        folder: for the embedded database, logs and files.
         durable: False for a run whose database is thrown away.
 
     Raises:
         DemoError: if a part does not come up.
         SolarHubError: if a program or a server is missing, with what to install.
     """
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(await start_services(folder, environ=os.environ, durable=durable))
-        await asyncio.to_thread(upgrade, servers.admin_database_url)
-        database_url = servers.database_url
-        if database_url is None:
-            app_password = secrets.token_urlsafe(24)
-            await ensure_login_role(servers.admin_database_url, APP_LOGIN, password=app_password)
-            database_url = url_of_login(servers.admin_database_url, APP_LOGIN, password=app_password)
-        port, broker_port = free_port(), free_port()
-        environment = {
-            "SOLARHUB_DATABASE_URL": database_url,
-            "SOLARHUB_ADMIN_DATABASE_URL": servers.admin_database_url,
-            "SOLARHUB_REDIS_URL": servers.redis_url,
-            "SOLARHUB_SECRET_KEY": _secret_key(folder),
-            "SOLARHUB_FILES_DIR": str(folder / "files"),
-            "SOLARHUB_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        }
+        environment = await _prepare(servers, folder)
         password = secrets.token_urlsafe(12)
-        await _run_once("tariffs", ["tariffs", "load"], folder=folder, environment=environment)
-        await _run_once(
-            "create-admin",
-            ["create-admin", "--email", ADMIN_EMAIL, "--first-name", "Demo", "--last-name", "Owner"],
-            folder=folder,
-            environment={**environment, "SOLARHUB_ADMIN_PASSWORD": password},
-        )
+        await _create_admin(folder, environment, password)
+        port, broker_port = free_port(), free_port()
+        environment["SOLARHUB_PUBLIC_URL"] = url = f"http://127.0.0.1:{port}"
         children = [
             await stack.enter_async_context(running(name, command, folder=folder, environment=environment))
             for name, command in (
@@ -106,12 +108,47 @@ async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
                 ("mosquitto", _broker_command(folder, broker_port)),
             )
         ]
-        uplink = await stack.enter_async_context(Uplink(port))
-        client = await stack.enter_async_context(CloudClient(f"http://127.0.0.1:{port}"))
-        ready = Stack(folder, environment, f"http://127.0.0.1:{port}", uplink, broker_port, password, client, children)
+        db = await Database.connect(environment["SOLARHUB_DATABASE_URL"], pool_size=1)
+        stack.push_async_callback(db.dispose)
+        ready = Stack(
+            folder=folder,
+            environment=environment,
+            api_url=url,
+            uplink=await stack.enter_async_context(Uplink(port)),
+            broker_port=broker_port,
+            password=password,
+            client=await stack.enter_async_context(CloudClient(url)),
+            db=db,
+            children=children,
+        )
         await _until_ready(ready)
-        await client.log_in(ADMIN_EMAIL, password)
+        await ready.client.log_in(ADMIN_EMAIL, password)
         yield ready
+
+
+async def _prepare(servers: Services, folder: Path) -> dict[str, str]:
+    """Migrate the database, make the application's login, load the tariffs; returns the cloud's settings."""
+    await asyncio.to_thread(upgrade, servers.admin_database_url)
+    database_url = servers.database_url
+    if database_url is None:
+        app_password = secrets.token_urlsafe(24)
+        await ensure_login_role(servers.admin_database_url, APP_LOGIN, password=app_password)
+        database_url = url_of_login(servers.admin_database_url, APP_LOGIN, password=app_password)
+    environment = {
+        "SOLARHUB_DATABASE_URL": database_url,
+        "SOLARHUB_ADMIN_DATABASE_URL": servers.admin_database_url,
+        "SOLARHUB_REDIS_URL": servers.redis_url,
+        "SOLARHUB_SECRET_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "SOLARHUB_FILES_DIR": str(folder / "files"),
+    }
+    await _run_once("tariffs", ["tariffs", "load"], folder=folder, environment=environment)
+    return environment
+
+
+async def _create_admin(folder: Path, environment: dict[str, str], password: str) -> None:
+    command = ["create-admin", "--email", ADMIN_EMAIL, "--first-name", "Demo", "--last-name", "Owner"]
+    secret = {"SOLARHUB_ADMIN_PASSWORD": password}
+    await _run_once("create-admin", command, folder=folder, environment=environment | secret)
 
 
 async def _until_ready(stack: Stack) -> None:
@@ -129,14 +166,6 @@ async def _run_once(name: str, arguments: list[str], *, folder: Path, environmen
     async with running(name, [program("solarhub"), *arguments], folder=folder, environment=environment) as child:
         if await child.process.wait() != 0:
             raise DemoError(f"solarhub {' '.join(arguments)} failed; the end of its log:\n{child.log_tail()}")
-
-
-def _secret_key(folder: Path) -> str:
-    path = folder / "secret-key"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(base64.b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
-    return path.read_text(encoding="ascii")
 
 
 def _broker_command(folder: Path, port: int) -> list[str]:

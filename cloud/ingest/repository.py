@@ -294,3 +294,35 @@ async def advance_ledger(
         entry.rejected,
         received_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteCounts:
+    """What has arrived of a site.
+
+    Attributes:
+        readings: raw rows.
+        duplicates: readings that arrived again in another flush and were not stored twice.
+        quarantined: readings that could not be rows.
+        dirty: quarter-hours of devices that wait to be computed.
+    """
+
+    readings: int
+    duplicates: int
+    quarantined: int
+    dirty: int
+
+
+async def site_counts(conn: AsyncConnection, site_id: UUID) -> SiteCounts:
+    """Count what has arrived of a site: exact, so for one site and its support, not for a dashboard."""
+    pg = await asyncpg_of(conn)
+    record = await pg.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM telemetry_readings WHERE site_id = $1) AS readings,
+               (SELECT coalesce(sum(duplicates), 0) FROM ingest_batches WHERE site_id = $1) AS duplicates,
+               (SELECT count(*) FROM quarantined_readings WHERE site_id = $1) AS quarantined,
+               (SELECT count(*) FROM rollup_dirty WHERE site_id = $1) AS dirty
+        """,
+        site_id,
+    )
+    return SiteCounts(**dict(record))
