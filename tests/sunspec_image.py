@@ -1,11 +1,40 @@
 """Register images of SunSpec devices for tests."""
 
+import math
+import struct
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
-from edge_agent.drivers.sunspec_models import Point, encode_point, known_models
+from edge_agent.drivers.sunspec_models import NOT_IMPLEMENTED, SIGNED, Point, PointDefinition, known_models
 
 MARKER = (0x5375, 0x6E53)
 END = (0xFFFF, 0)
+
+
+def encode_point(point: PointDefinition, value: Point, *, scale: int = 0) -> tuple[int, ...]:
+    """Registers of one point; None becomes "not implemented".
+
+    Args:
+        point: where and what.
+        value: in the point's unit.
+        scale: exponent that the model's scale factor point says.
+
+    Raises:
+        ValueError: if the value does not fit into the point.
+    """
+    if point.type == "string":
+        data = str(value or "").encode()[: 2 * point.size].ljust(2 * point.size, b"\0")
+    elif point.type in {"float32", "float64"}:
+        data = struct.pack(">f" if point.size == 2 else ">d", math.nan if value is None else float(value))
+    elif value is None:
+        data = NOT_IMPLEMENTED.get(point.type, 0).to_bytes(2 * point.size, "big")
+    else:
+        raw = int(Decimal(value).scaleb(-scale).to_integral_value())
+        try:
+            data = raw.to_bytes(2 * point.size, "big", signed=point.type in SIGNED)
+        except OverflowError as error:
+            raise ValueError(f"point {point.name}: {value} at scale {scale} does not fit into {point.type}") from error
+    return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
 
 
 def model_words(

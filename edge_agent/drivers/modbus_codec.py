@@ -1,4 +1,4 @@
-"""Words of a device -> values of the catalogue, and back for simulators and tests. Pure.
+"""Words of a device -> values of the catalogue, and back. Pure.
 
 Scaling is decimal: a counter of 1234 tenths is 123.4, not 123.40000000000001.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from edge_agent.errors import EdgeError
-from edge_agent.profiles.model import Profile, RegisterType, Row, WordOrder
+from edge_agent.profiles.model import RegisterType, Row, WordOrder
 from shared.enums import OperatingState
 from shared.readings import Value
 
@@ -71,20 +71,6 @@ def add_up(values: Sequence[Value]) -> float | None:
     """Sum of numbers without binary residue (0.1 + 0.2 is 0.3); None as soon as one is not a number."""
     numbers = [value for value in values if isinstance(value, float)]
     return float(sum(Decimal(repr(number)) for number in numbers)) if len(numbers) == len(values) else None
-
-
-def encode_all(profile: Profile, values: dict[str, Value], *, rows: Sequence[Row]) -> dict[int, int]:
-    """Register image (address -> word) of several values, for a simulator; a key without a row is ignored.
-
-    Raises:
-        EncodingError: see `encode`.
-    """
-    image: dict[int, int] = {}
-    for row in rows:
-        if row.metric in values:
-            words = encode(row, values[row.metric], order=profile.order_of(row))
-            image.update(zip(row.words, words, strict=True))
-    return image
 
 
 def shortest_float32(raw: int) -> Decimal | None:

@@ -26,7 +26,7 @@ MAX_SCALE = 10
 """Scale factors are powers of ten from -10 to 10; anything else is no scale factor."""
 
 _FOLDER = "sunspec"
-_NOT_IMPLEMENTED: dict[str, int] = {
+NOT_IMPLEMENTED: dict[str, int] = {
     "int16": 0x8000,
     "uint16": 0xFFFF,
     "count": 0xFFFF,
@@ -45,7 +45,8 @@ _NOT_IMPLEMENTED: dict[str, int] = {
 }
 """Type -> the number that means "not implemented". For accumulators it is 0: a counter that has not started is not known to exist."""
 
-_SIGNED = frozenset({"int16", "int32", "int64", "sunssf"})
+SIGNED = frozenset({"int16", "int32", "int64", "sunssf"})
+"""Types that are two's complement numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,32 +134,6 @@ def decode_model(definition: ModelDefinition, words: Sequence[int]) -> DecodedMo
     return DecodedModel(definition, points, tuple(repeated))
 
 
-def encode_point(point: PointDefinition, value: Point, *, scale: int = 0) -> tuple[int, ...]:
-    """Registers of one point, for simulators and tests; None becomes "not implemented".
-
-    Args:
-        point: where and what.
-        value: in the point's unit.
-        scale: exponent that the model's scale factor point says.
-
-    Raises:
-        ConfigError: if the value does not fit into the point.
-    """
-    if point.type == "string":
-        data = str(value or "").encode()[: 2 * point.size].ljust(2 * point.size, b"\0")
-    elif point.type in {"float32", "float64"}:
-        data = struct.pack(">f" if point.size == 2 else ">d", math.nan if value is None else float(value))
-    elif value is None:
-        data = _NOT_IMPLEMENTED.get(point.type, 0).to_bytes(2 * point.size, "big")
-    else:
-        raw = int(Decimal(value).scaleb(-scale).to_integral_value())
-        try:
-            data = raw.to_bytes(2 * point.size, "big", signed=point.type in _SIGNED)
-        except OverflowError as error:
-            raise ConfigError(f"point {point.name}: {value} at scale {scale} does not fit into {point.type}") from error
-    return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-
-
 def _definition(source: Mapping[str, Any]) -> ModelDefinition:
     repeating = source.get("repeating", {}).get("points", [])
     return ModelDefinition(
@@ -198,9 +173,9 @@ def _raw(point: PointDefinition, words: Sequence[int], *, start: int) -> Point:
         (number,) = struct.unpack(">d", data)
         return Decimal(repr(number)) if math.isfinite(number) else None
     unsigned = int.from_bytes(data, "big")
-    if unsigned == _NOT_IMPLEMENTED.get(point.type):
+    if unsigned == NOT_IMPLEMENTED.get(point.type):
         return None
-    return Decimal(int.from_bytes(data, "big", signed=point.type in _SIGNED))
+    return Decimal(int.from_bytes(data, "big", signed=point.type in SIGNED))
 
 
 def _scaled(point: PointDefinition, raw: Point, siblings: Mapping[str, Point]) -> Point:

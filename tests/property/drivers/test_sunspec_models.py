@@ -2,7 +2,6 @@
 
 import math
 import struct
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sunspec2 import device
 
-from edge_agent.drivers.sunspec_models import MAX_SCALE, Point, decode_model, encode_point, known_models
+from edge_agent.drivers.sunspec_models import MAX_SCALE, Point, decode_model, known_models
+from tests.sunspec_image import encode_point
 
 MODELS = known_models()
 EXPONENTS = st.one_of(st.integers(-4, 4), st.integers(-MAX_SCALE, MAX_SCALE), st.just(-0x8000))
@@ -87,20 +87,6 @@ def test_every_point_is_what_pysunspec2_reads(image: tuple[int, list[int]]) -> N
                 f"{model_id}.{number}.{point.name}",
                 is_single=False,
             )
-
-
-@given(
-    point=st.sampled_from(
-        [p for model in MODELS.values() for p in model.points if p.type in {"int16", "uint16", "acc32"}]
-    ),
-    raw=st.integers(1, 32000),
-    scale=st.integers(-4, 4),
-)
-def test_what_is_encoded_is_decoded(point: Any, raw: int, scale: int) -> None:
-    value = Decimal(raw).scaleb(scale)
-    words = encode_point(point, value, scale=scale)
-    assert len(words) == point.size
-    assert int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words), "big") == raw
 
 
 @given(words=st.lists(st.integers(0, 0xFFFF), max_size=200), model_id=st.sampled_from(sorted(MODELS)))

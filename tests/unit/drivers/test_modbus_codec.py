@@ -9,13 +9,10 @@ from edge_agent.drivers.modbus_codec import (
     add_up,
     decode,
     encode,
-    encode_all,
     is_in_range,
     shortest_float32,
 )
-from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.profiles.model import Row, WordOrder
-from shared.enums import DeviceType
 from shared.readings import Value
 
 HIGH, LOW = WordOrder.HIGH_FIRST, WordOrder.LOW_FIRST
@@ -131,11 +128,3 @@ def test_single_precision_is_shown_as_it_was_meant() -> None:
     assert shortest_float32(0xFF800000) is None
     assert float(shortest_float32(0x7F7FFFFF) or 0) == pytest.approx(3.4028235e38)
     assert shortest_float32(0) == 0
-
-
-def test_an_image_for_a_simulator_reads_back() -> None:
-    profile = ProfileLibrary().modbus("deye_1p_hybrid")
-    rows = profile.rows_for(DeviceType.METER)
-    values: dict[str, Value] = {"grid_import_energy_total_kwh": 14007.6, "grid_frequency_hz": 50.13, "other": 1.0}
-    image = encode_all(profile, values, rows=rows)
-    assert image == {78: 9004, 79: 5013, 80: 2}

@@ -6,8 +6,6 @@ import pytest
 
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.sunspec import SunSpecDriver, discover
-from edge_agent.drivers.sunspec_models import encode_point, known_models
-from edge_agent.errors import ConfigError
 from shared.enums import DeviceType, Quality
 from shared.readings import Value
 from tests.captures import expected_of, holding_of
@@ -304,9 +302,3 @@ async def test_kaco_reads_its_recording() -> None:
         assert values[f"dc_current_a.pv{number}"] == module["DCA"]["value"]
     assert reader.identity is not None
     assert reader.identity.model == models["1:0"]["points"]["Md"]["value"]
-
-
-def test_a_point_that_does_not_fit_is_refused() -> None:
-    power = next(point for point in known_models()[103].points if point.name == "W")
-    with pytest.raises(ConfigError, match="point W: 40000 at scale 0 does not fit into int16"):
-        encode_point(power, Decimal(40000))
