@@ -228,7 +228,7 @@ async def window_totals(conn: AsyncConnection, site_id: UUID, window: Window) ->
     )
     consumed, imported, exported, covered = (await conn.execute(statement)).one()
 
-    def whole(value: Decimal | None) -> int | None:
+    def whole(value: Decimal | int | None) -> int | None:
         return None if value is None else int(value)
 
     return WindowTotals(whole(consumed), whole(imported), whole(exported), int(covered))

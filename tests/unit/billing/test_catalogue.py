@@ -1,6 +1,7 @@
 """The tariff data that comes with the product: complete for what it claims, nothing filled in, nothing twice."""
 
 import copy
+import itertools
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -72,7 +73,7 @@ def test_versions_follow_each_other_without_a_gap() -> None:
     homes = sorted(
         (p for p in CATALOGUE.plans if p.category == "residential_unprotected"), key=lambda p: p.effective_from
     )
-    for before, after in zip(homes, homes[1:], strict=False):
+    for before, after in itertools.pairwise(homes):
         assert before.effective_to is not None
         assert (after.effective_from - before.effective_to).days == 1
 
