@@ -8,11 +8,16 @@ from fastapi import FastAPI
 
 from cloud import __version__
 from cloud.accounts.endpoints import router as accounts_router
+from cloud.alerts.endpoints import edge_router as edge_alerts_router
+from cloud.alerts.endpoints import router as alerts_router
 from cloud.alerts.service import plan_rules
+from cloud.billing.endpoints import router as billing_router
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
 from cloud.devices.endpoints import router as devices_router
+from cloud.fleet.endpoints import edge_router as claims_router
+from cloud.fleet.endpoints import router as gateways_router
 from cloud.fleet.service import Fleet
 from cloud.ingest.endpoints import router as ingest_router
 from cloud.sites.endpoints import router as sites_router
@@ -29,7 +34,12 @@ ROUTERS = (
     accounts_router,
     sites_router,
     devices_router,
+    gateways_router,
+    claims_router,
     ingest_router,
+    alerts_router,
+    edge_alerts_router,
+    billing_router,
 )
 """One line per domain, from below to above."""
 
