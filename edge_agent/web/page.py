@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -65,20 +65,26 @@ class LocalPage:
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: `sections`, a JSON object of the sections that changed and their HTML."""
-        if self._streams >= MAX_STREAMS:
+        if self.is_full:
             return PlainTextResponse(
                 f"{MAX_STREAMS} pages are live already; close one, or reload this one by hand\n",
                 status_code=503,
                 headers={"Retry-After": "30"},
             )
-        return StreamingResponse(self._stream(_language(request)), media_type="text/event-stream")
+        return StreamingResponse(self.stream(_language(request)), media_type="text/event-stream")
 
     async def healthz(self, _request: Request) -> Response:
         """200 while polling, store and sync make progress, else 503."""
         healthy = await self._view.is_healthy()
         return JSONResponse({"status": "ok" if healthy else "failing"}, status_code=200 if healthy else 503)
 
-    async def _stream(self, language: Language) -> AsyncIterator[str]:
+    @property
+    def is_full(self) -> bool:
+        """Whether as many pages are live as the box can serve."""
+        return self._streams >= MAX_STREAMS
+
+    async def stream(self, language: Language) -> AsyncGenerator[str]:
+        """Events without an end: all sections, then those that changed, or a comment that keeps the connection open."""
         self._streams += 1
         try:
             shown: dict[str, str] = {}

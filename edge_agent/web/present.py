@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from edge_agent.web.text import Language, text
+from edge_agent.web.text import TEXTS, Language, text
 from edge_agent.web.view import DeviceView, Snapshot
+from shared.enums import OperatingState
 from shared.metrics import METRICS
 from shared.readings import Value
 
@@ -54,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCard:
-    """One device on the page; `mood` is good | old | silent."""
+    """One device on the page; `mood` is good | old | bad."""
 
     anchor: str
     name: str
@@ -111,7 +112,7 @@ def value_line(language: Language, key: str, *, value: Value) -> Line:
         return Line(label, DASH)
     if isinstance(value, str):
         is_state = name == "operating_state"
-        return Line(label, text(language, f"state_{value}") if is_state else value or DASH, is_word=is_state)
+        return Line(label, _state_text(language, value) if is_state else value or DASH, is_word=is_state)
     return Line(label, number(value, decimals=_DECIMALS.get(metric.unit, 0)), unit)
 
 
@@ -142,11 +143,19 @@ def _mood(device: DeviceView, *, language: Language) -> tuple[str, str]:
     if device.link_up is None:
         return "old", text(language, "not_asked")
     if not device.link_up:
-        return "silent", text(language, "silent")
+        return "bad", text(language, "silent")
     if not device.is_fresh:
         return "old", text(language, "stale")
     state = device.values.get("operating_state")
-    return "good", text(language, f"state_{state}") if isinstance(state, str) else text(language, "answers")
+    if not isinstance(state, str):
+        return "good", text(language, "answers")
+    return "bad" if state == OperatingState.FAULT else "good", _state_text(language, state)
+
+
+def _state_text(language: Language, state: str) -> str:
+    """The state's word; one that only a newer profile knows is shown as it is."""
+    key = f"state_{state}"
+    return text(language, key) if key in TEXTS else state
 
 
 def _summary_keys(values: Mapping[str, Value]) -> list[str]:
