@@ -69,10 +69,16 @@ async def agent(broker: Broker, *, clock: Clock | None = None, **connection: Any
         await factory.close()
 
 
-async def trouble(driver: Driver) -> DriverError:
-    with pytest.raises(DriverError) as caught:
-        await driver.read()
-    return caught.value
+async def trouble(driver: Driver, *, saying: str = "") -> DriverError:
+    """The error of a read, as soon as it says this: a busy machine may need a moment to learn the reason."""
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                await driver.read()
+            except DriverError as error:
+                if saying in str(error):
+                    return error
+            await asyncio.sleep(0.02)
 
 
 async def until(
@@ -127,9 +133,8 @@ async def test_the_first_read_waits_for_a_message(broker: Broker) -> None:
 
 async def test_nothing_was_ever_published(broker: Broker) -> None:
     async with agent(broker) as driver:
-        error = await trouble(driver)
+        error = await trouble(driver, saying="publishes nothing; check the topic prefix")
         assert (error.kind, error.retry) == ("stale", True)
-        assert "publishes nothing; check the topic prefix" in str(error)
         assert "roof/irradiance" in str(error)
 
 
@@ -151,9 +156,8 @@ async def test_a_retained_message_has_no_age(broker: Broker) -> None:
     async with MqttPublisher(address(broker)) as publisher:
         await publisher.publish(TOPIC, payload(), is_retained=True)
         async with agent(broker) as driver:
-            error = await trouble(driver)
+            error = await trouble(driver, saying="retained message of unknown age")
             assert error.kind == "stale"
-            assert "retained message of unknown age" in str(error)
 
 
 async def test_a_malformed_message_changes_nothing_and_is_named(broker: Broker) -> None:
@@ -167,7 +171,7 @@ async def test_a_malformed_message_changes_nothing_and_is_named(broker: Broker) 
         await asyncio.sleep(0.2)
         assert (await driver.read()).values == SAMPLE
         clock.ahead += 10
-        assert "'{rubbish' is no JSON" in str(await trouble(driver))
+        assert (await trouble(driver, saying="'{rubbish' is no JSON")).kind == "stale"
 
 
 async def test_the_broker_is_killed_and_comes_back(broker: Broker) -> None:
@@ -176,10 +180,8 @@ async def test_the_broker_is_killed_and_comes_back(broker: Broker) -> None:
         await listening(driver, publisher)
         await broker.kill()
         clock.ahead += 10
-        await asyncio.sleep(0.2)
-        error = await trouble(driver)
+        error = await trouble(driver, saying="no connection to the broker")
         assert (error.kind, error.retry) == ("stale", True)
-        assert "no connection to the broker" in str(error)
         with pytest.raises(DriverError, match="check the address and that the broker runs"):
             await publisher.publish(TOPIC, payload())
         await broker.start()
@@ -198,10 +200,8 @@ async def test_a_device_that_says_goodbye_is_away_at_once(broker: Broker) -> Non
     async with agent(broker) as driver:
         async with MqttPublisher(address(broker), status_topic="roof/status") as publisher:
             await listening(driver, publisher)
-        await asyncio.sleep(0.2)
-        error = await trouble(driver)
+        error = await trouble(driver, saying="announced as offline")
         assert error.kind == "stale"
-        assert "announced as offline" in str(error)
         async with MqttPublisher(address(broker), status_topic="roof/status") as publisher:
             await until(
                 driver, lambda answer: answer.values == SAMPLE, meanwhile=lambda: publisher.publish(TOPIC, payload())
@@ -236,9 +236,8 @@ async def test_a_password(guarded_broker: Broker) -> None:
 
 async def test_a_wrong_password_is_somebodys_to_correct(guarded_broker: Broker) -> None:
     async with agent(guarded_broker, username="sensor", password="moon") as driver:
-        error = await trouble(driver)
+        error = await trouble(driver, saying="correct username and password")
         assert (error.kind, error.retry) == ("refused", False)
-        assert "correct username and password" in str(error)
         assert "moon" not in str(error)
     with pytest.raises(DriverError, match="check the address") as caught:
         async with MqttPublisher(address(guarded_broker)):
@@ -249,9 +248,8 @@ async def test_a_wrong_password_is_somebodys_to_correct(guarded_broker: Broker) 
 async def test_a_port_without_a_broker(broker: Broker) -> None:
     await broker.kill()
     async with agent(broker) as driver:
-        error = await trouble(driver)
+        error = await trouble(driver, saying="no connection to the broker")
         assert (error.kind, error.retry) == ("stale", True)
-        assert "no connection to the broker" in str(error)
     with pytest.raises(DriverError, match="check the address"):
         async with MqttPublisher(address(broker)):
             pass
