@@ -11,7 +11,7 @@ committed, and the agent deletes only what is acknowledged.
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, model_validator
 
 from shared.alert_rules import Condition
 from shared.enums import AlertSeverity, DeviceType, ProtocolType, TimeQuality
@@ -109,11 +109,15 @@ class EdgePlan(Versioned):
     rules: tuple[PlanRule, ...] = ()
 
 
+WireSecret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json")]
+"""Hidden wherever it is printed or logged, in clear only in the JSON that goes over the wire."""
+
+
 class EnrolAnswer(Versioned):
     """The credential is shown this once; the cloud keeps only its hash."""
 
     gateway_id: UUID
-    credential: SecretStr
+    credential: WireSecret
     plan: EdgePlan
     server_time: AwareDatetime
 
