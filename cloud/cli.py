@@ -15,7 +15,8 @@ import uvicorn
 from cloud import __version__
 from cloud.auth import repository as accounts
 from cloud.auth.service import Passwords
-from cloud.core.db import SYSTEM, Database
+from cloud.billing.loading import load_tariffs
+from cloud.core.db import NOBODY, SYSTEM, Database
 from cloud.core.log import configure_logging
 from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
@@ -139,6 +140,32 @@ def create_admin(
 def new_secret_key() -> None:
     """Print a new value for SOLARHUB_SECRET_KEY. Keep it: without it stored device passwords cannot be read."""
     print(base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+tariffs = typer.Typer(help="Tariffs of the distribution companies.", no_args_is_help=True)
+app.add_typer(tariffs, name="tariffs")
+
+
+@tariffs.callback()
+def _tariffs() -> None:
+    """A group of its own, though it has one command so far."""
+
+
+@tariffs.command("load")
+def tariffs_load() -> None:
+    """Bring the tariff data of this version of the program into the database; doing it again changes nothing."""
+    with _explained():
+        counts = asyncio.run(_load_tariffs(_settings()))
+        print(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
+
+
+async def _load_tariffs(settings: Settings) -> dict[str, int]:
+    db = await open_database(settings)
+    try:
+        async with db.transaction(NOBODY) as conn:
+            return (await load_tariffs(conn)).model_dump()
+    finally:
+        await db.dispose()
 
 
 def _ask_password() -> str:

@@ -20,6 +20,7 @@ from cloud.fleet.endpoints import edge_router as claims_router
 from cloud.fleet.endpoints import router as gateways_router
 from cloud.fleet.service import Fleet
 from cloud.ingest.endpoints import router as ingest_router
+from cloud.reports.endpoints import router as reports_router
 from cloud.sites.endpoints import router as sites_router
 from cloud.web.docs import install_docs
 from cloud.web.errors import install_error_handlers
@@ -40,6 +41,7 @@ ROUTERS = (
     alerts_router,
     edge_alerts_router,
     billing_router,
+    reports_router,
 )
 """One line per domain, from below to above."""
 

@@ -18,6 +18,7 @@ from cloud.core.jobs import JobContext
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
+from cloud.reports.service import sweep_expired, sweep_waiting
 from cloud.web.idempotency import sweep_old_keys
 from cloud.web.services import utc_now
 from cloud.worker import close_context, context_opener
@@ -53,6 +54,8 @@ async def _silent_devices(context: JobContext, now: datetime) -> int:
 SWEEPS: tuple[Sweep, ...] = (
     Sweep("web.old_idempotency_keys", 3_600, _old_idempotency_keys),
     Sweep("alerts.silent_devices", 30, _silent_devices),
+    Sweep("reports.waiting", 30, sweep_waiting),
+    Sweep("reports.expired", 3_600, sweep_expired),
 )
 """All of them; one line each."""
 

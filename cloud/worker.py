@@ -11,10 +11,11 @@ from cloud.core.jobs import JobContext, RedisJobs, Task, make_broker, make_worke
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
+from cloud.reports.tasks import TASKS as REPORT_TASKS
 
 _log = get_logger(__name__)
 
-TASKS: tuple[Task, ...] = ()
+TASKS: tuple[Task, ...] = (*REPORT_TASKS,)
 """Everything that may be asked for; one line per domain."""
 
 _STOP_MS = 30_000

@@ -10,7 +10,8 @@ from datetime import date
 from importlib import resources
 from typing import Any
 
-from cloud.billing.rules.model import Adjustment, BillingError, Plan, RateStatus
+from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.model import Adjustment, Plan, RateStatus
 from cloud.billing.rules.records import adjustment_of, plan_of
 from cloud.core.discos import DiscoProvider
 

@@ -1,6 +1,6 @@
 """Why a bill could not be made, as the caller sees it."""
 
-from cloud.billing.rules.model import BillingError, MissingInputError, RateUnknownError
+from cloud.billing.rules.errors import BillingError, MissingInputError, RateUnknownError
 from cloud.core.errors import FieldProblem, ValidationFailedError
 
 

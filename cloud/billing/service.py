@@ -20,8 +20,10 @@ from cloud.billing.problems import (
 from cloud.billing.rules.adjustments import FCA_LAG_MONTHS
 from cloud.billing.rules.consumer import billed_category, checked_months, export_scheme_of, province_of
 from cloud.billing.rules.energy import PeriodEnergy, period_energy, period_window
-from cloud.billing.rules.model import BillingCase, BillingError, BillWarning, ExportScheme, Month
+from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.model import BillingCase, BillWarning, ExportScheme
 from cloud.billing.rules.money import number_text
+from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of
 from cloud.billing.rules.simulation import Simulation, inputs_json, simulate, units_of
 from cloud.billing.schemas import BillBreakdown, BillCheck, BillIn, BillOut, SavingsBreakdown, TariffOut
@@ -33,6 +35,8 @@ from shared.periods import day_of, month_window, zone_of
 HISTORY_COVERAGE_PERCENT = 99.0
 """A month's units are taken from the readings only when these are as complete as that."""
 COMPLETE_PERCENT = 99.5
+MONTH_DAYS = range(25, 36)
+"""Days between two readings of a meter, as the companies bill them."""
 _ZERO = Decimal(0)
 _WH_PER_KWH = Decimal(1000)
 
@@ -155,8 +159,13 @@ def _consumed(energy: PeriodEnergy) -> tuple[Decimal, tuple[BillWarning, ...]]:
     )
 
 
-def _energy_warnings(energy: PeriodEnergy, *, scheme: ExportScheme, is_open: bool) -> tuple[BillWarning, ...]:
+def _energy_warnings(
+    energy: PeriodEnergy, *, scheme: ExportScheme, is_open: bool, days: int
+) -> tuple[BillWarning, ...]:
     found = []
+    if days not in MONTH_DAYS:
+        message = f"The period has {days} days and is priced as one month: slabs and fixed charges are monthly."
+        found.append(BillWarning("period_not_a_month", message))
     if is_open:
         found.append(BillWarning("period_open", "The period has not ended: the bill covers what was measured so far."))
     if energy.coverage_percent < COMPLETE_PERCENT:
@@ -271,7 +280,7 @@ async def _simulated(
     tariff, changed = await _tariff(conn, disco, category, body=body)
     consumed_kwh, estimated = _consumed(energy)
     is_open = body.period_end >= today
-    warnings += (*lost, *changed, *estimated, *_energy_warnings(energy, scheme=scheme, is_open=is_open))
+    warnings += (*lost, *changed, *estimated, *_energy_warnings(energy, scheme=scheme, is_open=is_open, days=case.days))
     warnings += tuple(_from_readings(month, history.billed[month]) for month in history.from_readings)
     inputs = inputs_json(
         plan_record=_plan_record(tariff),

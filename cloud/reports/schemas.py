@@ -5,11 +5,20 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import EmailStr, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from cloud.core.fields import Line, Prose
 from cloud.core.shapes import Shape
-from shared.enums import DeliveryMethod
+from shared.enums import DeliveryMethod, ReportFormat, ReportStatus, ReportType
 
 HexColour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 HttpsUrl = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s/]+(/\S*)?$")]
@@ -146,3 +155,60 @@ def sections_of(entries: list[dict[str, Any]]) -> tuple[TemplateSection, ...]:
                 f"section id {section_id!r} occurs {ids.count(section_id)} times; give each section its own"
             )
     return tuple(sections)
+
+
+class ReportIn(BaseModel):
+    """A report to be made.
+
+    Attributes:
+        name: how it is listed and its file is called; None = made from site and period.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "report_type": "performance_summary",
+                "format": "pdf",
+                "parameters": {
+                    "site_ids": ["01980a5c-6f0b-7c3e-9f5e-0d7a4b2f8c12"],
+                    "date_range": {"start_date": "2026-10-01", "end_date": "2026-10-31"},
+                },
+            }
+        },
+    )
+
+    report_type: ReportType
+    format: ReportFormat = ReportFormat.PDF
+    name: Annotated[Line, Field(min_length=1)] | None = None
+    language: Literal["en", "ur"] = "en"
+    parameters: ReportParameters
+
+
+class ReportOut(BaseModel):
+    """A report and how far it is.
+
+    Attributes:
+        error: why it failed, or why the last attempt did.
+        sha256: of the file, in hex; its ETag.
+    """
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    id: UUID
+    organization_id: UUID
+    report_type: ReportType
+    name: str
+    format: ReportFormat
+    language: str
+    parameters: dict[str, Any]
+    status: ReportStatus
+    requested_at: AwareDatetime
+    started_at: AwareDatetime | None
+    completed_at: AwareDatetime | None
+    attempts: int
+    error: str | None
+    file_size_bytes: int | None
+    sha256: str | None
+    expires_at: AwareDatetime | None
+    version: int

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 from cloud.billing.rules.adjustments import fca_lines, qta_lines, surcharge_lines
 from cloud.billing.rules.charges import demand_lines, energy_lines, fixed_lines, meter_rent_lines
+from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.export import Netting, assumptions_of, export_lines, net_units
 from cloud.billing.rules.model import (
     Adjustment,
     AdjustmentKind,
     Bill,
     BillingCase,
-    BillingError,
     BillWarning,
     Line,
     Plan,

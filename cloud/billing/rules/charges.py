@@ -2,16 +2,8 @@
 
 from decimal import Decimal
 
-from cloud.billing.rules.model import (
-    BillingCase,
-    FixedBasis,
-    Line,
-    LineKind,
-    MissingInputError,
-    Plan,
-    RateStatus,
-    SlabPortion,
-)
+from cloud.billing.rules.errors import MissingInputError
+from cloud.billing.rules.model import BillingCase, FixedBasis, Line, LineKind, Plan, RateStatus, SlabPortion
 from cloud.billing.rules.money import ZERO, number_text, round_pkr
 from cloud.billing.rules.slabs import slab_index, slab_label
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
-from cloud.billing.rules.model import BillWarning, ExportScheme, Month
+from cloud.billing.rules.model import BillWarning, ExportScheme
 from cloud.billing.rules.money import number_text
+from cloud.billing.rules.month import Month
 
 PROTECTED_KWH = Decimal(200)
 PROTECTED_MONTHS = 6

@@ -6,8 +6,9 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.money import ZERO
-from shared.errors import SolarHubError
+from cloud.billing.rules.month import Month
 
 
 class PricingRule(StrEnum):
@@ -108,64 +109,6 @@ class AdjustmentKind(StrEnum):
     """PKR per surplus kWh."""
     EXPORT_NET_BILLING = "export_net_billing"
     """PKR per exported kWh."""
-
-
-class BillingError(SolarHubError):
-    """The bill cannot be worked out from what was given; the message names what is missing or wrong."""
-
-
-class MissingInputError(BillingError):
-    """A plan needs a value that the case does not have.
-
-    Attributes:
-        field: the case's field.
-    """
-
-    def __init__(self, field_name: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field_name
-
-
-class RateUnknownError(BillingError):
-    """The plan's record has no rate for these units: nothing is invented in its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """A calendar month."""
-
-    year: int
-    month: int
-
-    @classmethod
-    def of(cls, day: date) -> "Month":
-        """The month that holds the day."""
-        return cls(day.year, day.month)
-
-    @classmethod
-    def parse(cls, text: str) -> "Month":
-        """Read `2026-07`.
-
-        Raises:
-            BillingError: if it is not a year and a month.
-        """
-        try:
-            return cls.of(date.fromisoformat(f"{text}-01"))
-        except ValueError as error:
-            raise BillingError(f"month {text!r} is not a month; write it as YYYY-MM, e.g. 2026-07") from error
-
-    def back(self, months: int) -> "Month":
-        """The month so many months earlier."""
-        index = self.year * 12 + self.month - 1 - months
-        return Month(index // 12, index % 12 + 1)
-
-    @property
-    def first_day(self) -> date:
-        """First day of the month."""
-        return date(self.year, self.month, 1)
-
-    def __str__(self) -> str:
-        return f"{self.year:04d}-{self.month:02d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import (
     DUTY_BASE,
     GST_BASE,
     Adjustment,
     AdjustmentKind,
     Band,
-    BillingError,
     FixedBasis,
     LineKind,
     Plan,

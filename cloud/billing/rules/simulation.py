@@ -12,17 +12,9 @@ from typing import Any
 from cloud.billing.rules.adjustments import FCA_LAG_MONTHS, applies
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown, fingerprint, line_json, savings_breakdown
-from cloud.billing.rules.model import (
-    Adjustment,
-    AdjustmentKind,
-    Bill,
-    BillingCase,
-    ExportScheme,
-    Month,
-    Plan,
-    RateStatus,
-)
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, Bill, BillingCase, ExportScheme, Plan, RateStatus
 from cloud.billing.rules.money import number_text
+from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of, plan_of
 
 _DECIMALS = (

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from cloud.billing.rules.model import BillingError, Plan, PricingRule, RateUnknownError, Slab, SlabPortion
+from cloud.billing.rules.errors import BillingError, RateUnknownError
+from cloud.billing.rules.model import Plan, PricingRule, Slab, SlabPortion
 from cloud.billing.rules.money import ZERO, number_text, round_pkr
 
 

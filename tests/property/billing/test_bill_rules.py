@@ -16,17 +16,9 @@ from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.adjustments import segments_of
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown, savings_breakdown
-from cloud.billing.rules.model import (
-    Adjustment,
-    AdjustmentKind,
-    BillingCase,
-    ExportScheme,
-    LineKind,
-    Month,
-    PricingRule,
-    Slab,
-)
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, LineKind, PricingRule, Slab
 from cloud.billing.rules.money import PAISA, round_pkr
+from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 from cloud.billing.rules.slabs import slab_index, slab_portions
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cloud.billing.rules.consumer import PROTECTED_KWH, billed_category, checked_months
 from cloud.billing.rules.energy import QuarterHour, period_energy, period_window
-from cloud.billing.rules.model import Month
+from cloud.billing.rules.month import Month
 from cloud.billing.rules.tou import is_peak
 
 zones = st.sampled_from(["Asia/Karachi", "Europe/London", "America/St_Johns", "Asia/Kathmandu"]).map(ZoneInfo)

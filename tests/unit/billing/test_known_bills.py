@@ -8,17 +8,9 @@ import pytest
 
 from cloud.billing.catalogue import Catalogue, read_catalogue
 from cloud.billing.rules.bill import price_bill
-from cloud.billing.rules.model import (
-    Adjustment,
-    AdjustmentKind,
-    Bill,
-    BillingCase,
-    LineKind,
-    MissingInputError,
-    Month,
-    Plan,
-    RateStatus,
-)
+from cloud.billing.rules.errors import MissingInputError
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, Bill, BillingCase, LineKind, Plan, RateStatus
+from cloud.billing.rules.month import Month
 
 D = Decimal
 

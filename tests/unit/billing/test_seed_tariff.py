@@ -8,15 +8,8 @@ import pytest
 
 from cloud.billing.rules.bill import price_bill
 from cloud.billing.rules.breakdown import bill_breakdown
-from cloud.billing.rules.model import (
-    BillingCase,
-    BillingError,
-    ExportScheme,
-    LineKind,
-    PricingRule,
-    RateStatus,
-    RateUnknownError,
-)
+from cloud.billing.rules.errors import BillingError, RateUnknownError
+from cloud.billing.rules.model import BillingCase, ExportScheme, LineKind, PricingRule, RateStatus
 from cloud.billing.rules.records import plan_of, pricing_rule_of, slabs_of
 from cloud.billing.rules.slabs import slab_portions
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from cloud.reports.rules.performance import CurvePoint, DayEnergy, Factor, PerformanceData, Worth
+from cloud.reports.rules.measures import CurvePoint, DayEnergy, Factor, PerformanceData, Worth
 
 ZONE = ZoneInfo("Asia/Karachi")
 
