@@ -244,43 +244,26 @@ def _power_factor(watts: int) -> int:
 
 def _deye_values(state: SiteState) -> dict[int, int]:
     """Address -> value, negative where the register is signed."""
-    power, total, today = state.powers, state.counters, state.today
+    power = state.powers
     volt = state.voltage_v[0]
+    hertz = round(state.frequency_hz * 100)
     soc = state.charge_stored_percent
     battery_v = 49.6 + 0.04 * soc - power.battery * 0.0002
-    pv_volts = _panel_v(state, modules=7)
-    lit = power.pv1 + power.pv2 > 0
+    pv_v = _panel_v(state, modules=7)
+    lit_v = pv_v if power.pv1 + power.pv2 > 0 else 0.0
     serial = _text(HYBRID_SERIAL, words=5)
-    pairs = {
-        16: HYBRID_AC_W * 10,
-        63: total.hybrid_out_wh // 100,
-        72: total.hybrid_charge_wh // 100,
-        74: total.hybrid_discharge_wh // 100,
-        81: total.hybrid_export_wh // 100,
-        85: total.hybrid_load_wh // 100,
-        96: total.hybrid_pv_wh // 100,
-    }
-    imported_high, imported_low = _high_first(total.hybrid_import_wh // 100)
-    values = {
+    return {
         0: _DEYE_TYPE_SINGLE_PHASE_HYBRID,
         **{3 + index: word for index, word in enumerate(serial)},
+        16: HYBRID_AC_W * 10,
         59: _DEYE_STANDBY if state.hybrid_state is OperatingState.STANDBY else _DEYE_NORMAL,
-        60: today.hybrid_out_wh // 100,
-        70: today.hybrid_charge_wh // 100,
-        71: today.hybrid_discharge_wh // 100,
-        76: today.hybrid_import_wh // 100,
-        77: today.hybrid_export_wh // 100,
-        78: imported_low,
-        79: round(state.frequency_hz * 100),
-        80: imported_high,
-        84: today.hybrid_load_wh // 100,
+        79: hertz,
         90: _deye_temperature(state.ambient_c + 12 + abs(power.hybrid_ac) / 200),
         91: _deye_temperature(state.ambient_c + 9 + abs(power.hybrid_ac) / 160),
-        108: today.hybrid_pv_wh // 100,
-        109: round(pv_volts * 10) if lit else 0,
-        110: round(power.pv1 / pv_volts * 10),
-        111: round(pv_volts * 10) if lit else 0,
-        112: round(power.pv2 / pv_volts * 10),
+        109: round(lit_v * 10),
+        110: round(power.pv1 / pv_v * 10),
+        111: round(lit_v * 10),
+        112: round(power.pv2 / pv_v * 10),
         150: round(volt * 10),
         154: round(volt * 10),
         160: round(power.grid / volt * 100),
@@ -296,13 +279,38 @@ def _deye_values(state: SiteState) -> dict[int, int]:
         187: power.pv2,
         190: power.battery,
         191: round(power.battery / battery_v * 100),
-        192: round(state.frequency_hz * 100),
-        193: round(state.frequency_hz * 100),
+        192: hertz,
+        193: hertz,
+        **_deye_energies(state),
         **_DEYE_SETTINGS,
     }
-    for address, value in pairs.items():
-        values[address + 1], values[address] = _high_first(value)
-    return values
+
+
+def _deye_energies(state: SiteState) -> dict[int, int]:
+    """Counters in tenths of a kWh: of the device's day in one word, lifetime ones in two, low word first."""
+    total, today = state.counters, state.today
+    days = {
+        60: today.hybrid_out_wh,
+        70: today.hybrid_charge_wh,
+        71: today.hybrid_discharge_wh,
+        76: today.hybrid_import_wh,
+        77: today.hybrid_export_wh,
+        84: today.hybrid_load_wh,
+        108: today.hybrid_pv_wh,
+    }
+    lifetime = {
+        (63, 64): total.hybrid_out_wh,
+        (72, 73): total.hybrid_charge_wh,
+        (74, 75): total.hybrid_discharge_wh,
+        (78, 80): total.hybrid_import_wh,
+        (81, 82): total.hybrid_export_wh,
+        (85, 86): total.hybrid_load_wh,
+        (96, 97): total.hybrid_pv_wh,
+    }
+    words = {address: wh // 100 for address, wh in days.items()}
+    for (low, high), wh in lifetime.items():
+        words[high], words[low] = _high_first(wh // 100)
+    return words
 
 
 def _deye_temperature(celsius: float) -> int:
