@@ -358,6 +358,6 @@ class Database:
 
 
 async def asyncpg_of(conn: AsyncConnection) -> asyncpg.Connection:
-    """Give the asyncpg connection below a transaction, for bulk statements; JSON goes in and out as text there."""
+    """Give the asyncpg connection below a transaction, for bulk statements; there JSON goes in as text and comes out as objects."""
     raw = await conn.get_raw_connection()
     return cast("asyncpg.Connection", raw.driver_connection)
