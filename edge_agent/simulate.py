@@ -79,8 +79,8 @@ def build_site(config: SimulationConfig, clock: Clock) -> SimulatedSite:
     site = SimulatedSite(
         config.latitude, config.longitude, timezone=config.timezone, commissioned=commissioned, seed=config.seed
     )
-    site.prepare(start)
     site.prepare(end)
+    site.prepare(start)  # last, because only the newest computed days are kept
     return site
 
 

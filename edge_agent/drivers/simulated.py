@@ -8,6 +8,7 @@ What each flow means here:
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from threading import Lock
 from zoneinfo import ZoneInfo
 
 from edge_agent.drivers.simulated_home import home_load_w
@@ -110,6 +111,7 @@ class SimulatedSite:
         """UTC moment of the first midnight."""
         self._carries = [Carry(Counters(), int(FULL_MJ * _BATTERY_AT_START))]
         self._days: dict[int, Day] = {}
+        self._computing = Lock()
 
     def prepare(self, moment: datetime) -> None:
         """Compute everything up to and including the day of this moment.
@@ -209,16 +211,20 @@ class SimulatedSite:
         return self._day(index).counters(into_ms)
 
     def _day(self, index: int) -> Day:
-        while len(self._carries) <= index:
-            self._compute(len(self._carries) - 1)
-        return self._days.get(index) or self._compute(index)
+        day = self._days.get(index)
+        if day is not None:
+            return day
+        with self._computing:  # `prepare` may run in a thread beside the one that asks
+            while len(self._carries) <= index:
+                self._compute(len(self._carries) - 1)
+            return self._days.get(index) or self._compute(index)
 
     def _compute(self, index: int) -> Day:
         day = simulate_day(self._carries[index], sky=self._sky(index), load_w=self._loads(index))
         if len(self._carries) == index + 1:
             self._carries.append(day.end)
-        for old in sorted(self._days)[: 1 - self._KEPT_DAYS]:
-            self._days.pop(old, None)
+        for first_computed in list(self._days)[: 1 - self._KEPT_DAYS]:
+            self._days.pop(first_computed, None)
         self._days[index] = day
         return day
 
