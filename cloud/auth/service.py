@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from uuid import UUID
 
 import jwt
@@ -36,8 +37,6 @@ class Passwords:
     def __init__(self) -> None:
         """With the library's recommended parameters."""
         self._hasher = PasswordHash.recommended()
-        # What an unknown account's password is compared with, so that the answer takes as long as for a known one.
-        self._nobody = self._hasher.hash(new_token())
 
     async def hash(self, password: str) -> str:
         """Hash a new password."""
@@ -46,10 +45,19 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether this is the password; with no stored hash it takes as long and is False."""
         try:
-            matches = await asyncio.to_thread(self._hasher.verify, password, stored or self._nobody)
+            matches = await asyncio.to_thread(self._matches, password, stored)
         except UnknownHashError:
             return False
         return matches and stored is not None
+
+    def _matches(self, password: str, stored: str | None) -> bool:
+        return self._hasher.verify(password, stored or _hash_of_nobody())
+
+
+@cache
+def _hash_of_nobody() -> str:
+    """What an unknown account's password is compared with, so that the answer takes as long as for a known one."""
+    return PasswordHash.recommended().hash(new_token())
 
 
 class AccessTokens:

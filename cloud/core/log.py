@@ -10,6 +10,9 @@ import structlog
 _SECRET_WORDS = ("password", "secret", "token", "credential", "authorization", "api_key", "private_key", "cookie")
 HIDDEN = "***"
 
+# Without the frames' local variables, which hold passwords and tokens by the nature of this program.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace the value of every field whose name speaks of a secret, at any depth."""
@@ -42,9 +45,11 @@ def configure_logging(*, json: bool = True, level: str = "info") -> None:
         cache_logger_on_first_use=False,
     )
     renderer: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+        [_TRACEBACKS, structlog.processors.JSONRenderer(default=str)]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

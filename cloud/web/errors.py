@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import JSONResponse, Response
 
 from cloud.core.db import DatabaseBusyError, DatabaseUnavailableError
@@ -196,11 +197,12 @@ async def _on_anything(request: Request, error: Exception) -> Response:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every exception with a problem document."""
+    """Answer every exception with a problem document. Call it before other middleware is added."""
     app.add_exception_handler(CloudError, _on_cloud_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(DBAPIError, _on_database_error)
     app.add_exception_handler(DatabaseBusyError, _on_busy)
     app.add_exception_handler(DatabaseUnavailableError, _on_unavailable)
-    app.add_exception_handler(Exception, _on_anything)
+    # Inside of all other middleware: the framework's own place for this is outside, where an answer gets no headers of ours.
+    app.add_middleware(ServerErrorMiddleware, handler=_on_anything)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -133,6 +134,31 @@ class World:
     other_device: dict[str, Any]
 
 
+KEPT_TABLES = {"alembic_version", "tariff_categories", "tariff_plans", "tariff_adjustments", "emission_factors"}
+
+
+@pytest.fixture(scope="session")
+async def shared_database(make_database: Callable[[], Awaitable[Any]]) -> Any:
+    return await make_database()
+
+
+@pytest.fixture
+async def fresh_database(shared_database: Any) -> Any:
+    """One database for all tests of this folder, emptied before each: copying the template takes longer than most tests."""
+    conn = await asyncpg.connect(shared_database.admin_url)
+    try:
+        tables = await conn.fetch(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relnamespace = 'public'::regnamespace ORDER BY relname"
+        )
+        await conn.execute("SET session_replication_role = replica")  # foreign keys and triggers sleep
+        empty = [f'DELETE FROM "{row[0]}"' for row in tables if row[0] not in KEPT_TABLES]  # noqa: S608 -- our own tables
+        await conn.execute(";".join(empty))
+    finally:
+        await conn.close()
+    return shared_database
+
+
 @pytest.fixture
 def api_settings(fresh_database: Any, fresh_redis: str, tmp_path: Path) -> Settings:
     return load_settings(
@@ -143,6 +169,7 @@ def api_settings(fresh_database: Any, fresh_redis: str, tmp_path: Path) -> Setti
             "secret_key": base64.b64encode(bytes(range(32))).decode(),
             "files_dir": tmp_path / "files",
             "db_pool_size": 2,
+            "login_attempts": 3,
         }
     )
 
