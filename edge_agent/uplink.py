@@ -162,13 +162,16 @@ class Uplink:
             if isinstance(error, UplinkError):
                 on_failure(error)
 
+        async def attempt() -> T:  # tenacity awaits what it recognises as a coroutine function, which a lambda is not
+            return await request()
+
         return await tenacity.AsyncRetrying(
             sleep=self._clock.sleep,
             wait=_pause,
             retry=tenacity.retry_if_exception(_is_passing),
             before_sleep=tell,
             reraise=True,
-        )(request)
+        )(attempt)
 
     async def _post(self, path: str, body: BaseModel, answer: type[Answer]) -> Answer:
         content = body.model_dump_json().encode()

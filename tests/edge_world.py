@@ -319,7 +319,9 @@ class Line:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._up(reader, up_writer))
                 group.create_task(self._down(up_reader, writer))
-        except* (ConnectionError, _CutError):
+        except* (ConnectionError, _ClosedError):
+            pass
+        except* _CutError:
             self.cuts += 1
         finally:
             for each in (up_writer, writer):
@@ -333,7 +335,7 @@ class Line:
                 raise _CutError
             writer.write(data)
             await writer.drain()
-        raise _CutError
+        raise _ClosedError
 
     async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -342,11 +344,15 @@ class Line:
                 raise _CutError
             writer.write(data)
             await writer.drain()
-        raise _CutError
+        raise _ClosedError
 
 
 class _CutError(Exception):
-    pass
+    """The line breaks off."""
+
+
+class _ClosedError(Exception):
+    """One side has closed in order."""
 
 
 @asynccontextmanager
