@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 import os
 import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +22,8 @@ from cloud.core.db import NOBODY, SYSTEM, Database
 from cloud.core.log import configure_logging
 from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
+from cloud.demo.day import run_day
+from cloud.demo.live import run_live
 from cloud.main import create_app
 from cloud.scheduler import run_scheduler
 from cloud.web.services import open_database
@@ -140,6 +144,25 @@ def create_admin(
 def new_secret_key() -> None:
     """Print a new value for SOLARHUB_SECRET_KEY. Keep it: without it stored device passwords cannot be read."""
     print(base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+@app.command()
+def demo(
+    day: Annotated[bool, typer.Option("--day", help="Run one simulated day in two minutes, then leave.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --day: print the result as one JSON object.")] = False,
+    folder: Annotated[Path, typer.Option(help="For data, logs and the report; emptied first.")] = Path(".demo"),
+) -> None:
+    """A simulated home, its agent and the cloud on this machine, live until Ctrl-C; or one whole day of it, checked."""
+    with _explained():
+        if not day:
+            asyncio.run(run_live(folder.resolve() / "live", tell=print))
+            return
+        result = asyncio.run(run_day(folder.resolve() / "day", tell=_progress))
+        print(json.dumps(result) if as_json else json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 tariffs = typer.Typer(help="Tariffs of the distribution companies.", no_args_is_help=True)

@@ -1,0 +1,257 @@
+"""One simulated day through the whole product: yesterday in Karachi, in about two minutes, with an outage and a power cut in it.
+
+Agent and simulation live in a virtual day; the cloud keeps real time. The line to the cloud is down for six of the day's hours, and the
+agent is killed once without warning. At the end nothing may be missing or doubled, and the energies must equal the devices' counters
+to the last digit.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from cloud.core.db import TenantContext
+from cloud.demo.edge import AgentProcess, Simulation, simulated_devices
+from cloud.demo.home import TIMEZONE, Home, register_home
+from cloud.demo.stack import DemoError, Stack, emptied, running_stack
+from cloud.ingest.repository import SiteCounts, site_counts
+from cloud.telemetry.repository.counts import bucket_counts
+
+SPEED = 864.0
+"""A day in 100 s."""
+
+HOLD_SECONDS = 20.0
+"""The day stands at midnight this long, so that everything is up and every device read when it begins."""
+
+POLL_INTERVAL_S = 60.0
+SILENCE_SECONDS = 8.0
+"""Real seconds without a word after which the cloud raises an alert: the cut lasts 25."""
+
+KILL_AT = timedelta(hours=9, minutes=30)
+CUT_AT = timedelta(hours=10)
+MEND_AT = timedelta(hours=16)
+_DRAIN_SECONDS = 90.0
+_REPORT_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+
+FLOWS = ("generated", "consumed", "imported", "exported", "charged", "discharged")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualDay:
+    """A local day, and when each of its moments really happens."""
+
+    start: datetime
+    end: datetime
+    epoch: float
+    """Unix time at which the day begins to run."""
+    speed: float = SPEED
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings that give agent and simulation this day."""
+        return {
+            "SOLARHUB_CLOCK_START": self.start.isoformat(),
+            "SOLARHUB_CLOCK_END": self.end.isoformat(),
+            "SOLARHUB_CLOCK_SPEED": str(self.speed),
+            "SOLARHUB_CLOCK_EPOCH": str(self.epoch),
+        }
+
+    async def until(self, since_midnight: timedelta, stack: Stack) -> None:
+        """Wait for a moment of the day; a process that ends meanwhile ends the wait."""
+        due = self.epoch + since_midnight.total_seconds() / self.speed
+        while (left := due - time.time()) > 0:
+            stack.check()
+            await asyncio.sleep(min(left, _POLL_SECONDS))
+
+
+def yesterday(now: datetime) -> tuple[datetime, datetime]:
+    """Yesterday's midnights in Karachi, as UTC."""
+    zone = ZoneInfo(TIMEZONE)
+    today = now.astimezone(zone).date()
+    start, end = (datetime.combine(today - timedelta(days=n), datetime.min.time(), zone) for n in (1, 0))
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+async def run_day(folder: Path, *, tell: Tell) -> dict[str, Any]:
+    """Run the day in a folder that is emptied first; its logs and the report stay there.
+
+    Returns:
+        What the demo prints as JSON.
+
+    Raises:
+        DemoError: if a part fails, or the machine is too slow for the virtual day.
+    """
+    began = time.monotonic()
+    async with emptied(folder), running_stack(folder, durable=False) as stack:
+        tell(f"cloud is up at {stack.api_url}")
+        result = await _day_on(stack, tell)
+    return {**result, "seconds": round(time.monotonic() - began, 1)}
+
+
+async def _day_on(stack: Stack, tell: Tell) -> dict[str, Any]:
+    start, end = yesterday(datetime.now(UTC))
+    day = VirtualDay(start, end, epoch=time.time() + HOLD_SECONDS)
+    async with simulated_devices(stack, day.environment) as simulation:
+        home = await register_home(
+            stack.client,
+            simulation.endpoints,
+            commissioned_at=start - timedelta(days=30),
+            poll_interval_s=POLL_INTERVAL_S,
+            silence_s=SILENCE_SECONDS,
+        )
+        agent = AgentProcess(stack, {**day.environment, **_agent_settings(stack)})
+        await agent.enrol(home.claim_code)
+        await agent.start()
+        try:
+            await _until_all_read(agent, day)
+            tell(f"devices and agent are up; {start:%Y-%m-%d} begins")
+            await _live_through(day, stack, agent, tell)
+            return await _settle(stack, home, agent, simulation=simulation, day=day, tell=tell)
+        finally:
+            await agent.stop()
+
+
+def _agent_settings(stack: Stack) -> dict[str, str]:
+    """Intervals in seconds of the virtual day: as often in real time as on a real box, within a factor of a few."""
+    return {
+        "SOLARHUB_EDGE_DATA_DIR": str(stack.folder / "agent"),
+        "SOLARHUB_EDGE_WEB_HOST": "127.0.0.1",
+        "SOLARHUB_EDGE_WEB_PORT": "0",
+        "SOLARHUB_EDGE_FLUSH_INTERVAL_S": "300",
+        "SOLARHUB_EDGE_SYNC_INTERVAL_S": "600",
+        "SOLARHUB_EDGE_HEARTBEAT_INTERVAL_S": "1200",
+    }
+
+
+async def _until_all_read(agent: AgentProcess, day: VirtualDay) -> None:
+    while True:
+        devices = (await agent.status())["devices"]
+        if devices and all(device["at"] for device in devices):
+            break
+        if time.time() > day.epoch:
+            silent = [device["name"] for device in devices if not device["at"]]
+            raise DemoError(f"the day began before {silent} had been read; the machine is too slow for this demo")
+        await asyncio.sleep(_POLL_SECONDS)
+    if time.time() > day.epoch:
+        raise DemoError("the day began before every device had been read; the machine is too slow for this demo")
+
+
+async def _live_through(day: VirtualDay, stack: Stack, agent: AgentProcess, tell: Tell) -> None:
+    await day.until(KILL_AT, stack)
+    await agent.kill()
+    tell("09:30 the agent is killed without warning")
+    await agent.start()
+    await day.until(CUT_AT, stack)
+    await stack.uplink.cut()
+    tell("10:00 the line to the cloud is cut")
+    await day.until(MEND_AT, stack)
+    await stack.uplink.mend()
+    tell("16:00 the line is back")
+    await day.until(day.end - day.start, stack)
+    tell("24:00 the day is over")
+
+
+async def _settle(
+    stack: Stack, home: Home, agent: AgentProcess, *, simulation: Simulation, day: VirtualDay, tell: Tell
+) -> dict[str, Any]:
+    status, counts = await _until_drained(stack, home, agent)
+    tell(f"{counts.readings} readings are in the cloud, and every bucket is computed")
+    truth = await simulation.truth()
+    client, date = stack.client, day.start.astimezone(ZoneInfo(TIMEZONE)).date()
+    energy = await client.get(f"/sites/{home.site_id}/energy", **{"from": date.isoformat(), "to": date.isoformat()})
+    alerts = (await client.get("/alerts", site_id=home.site_id))["items"]
+    first = date.replace(day=1)
+    bill = await client.post(
+        f"/sites/{home.site_id}/bills", {"period_start": first.isoformat(), "period_end": date.isoformat()}
+    )
+    report = await _report(stack, home, first=first.isoformat(), last=date.isoformat())
+    tell(f"the report is at {report['path']}")
+    return {
+        "day": date.isoformat(),
+        "readings_polled": status["readings_total"],
+        "readings_in_cloud": counts.readings,
+        "duplicates": counts.duplicates + max(0, counts.readings - status["readings_total"]),
+        "missing": max(0, status["readings_total"] - counts.readings),
+        "true_energy_kwh": {flow: truth["counter_energy_kwh"][flow] for flow in FLOWS},
+        "cloud_energy_kwh": _flows(energy["items"][0]),
+        "buckets": await _buckets(stack, home),
+        "alerts": [_alert(alert) for alert in alerts],
+        "bill_total_pkr": bill["bill_breakdown"]["total_bill"],
+        "report": report,
+    }
+
+
+def _flows(row: Mapping[str, Any]) -> dict[str, float | None]:
+    return {flow: row[f"energy_{flow}_kwh"] for flow in FLOWS}
+
+
+def _alert(alert: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: alert[key] for key in ("title", "source", "status", "severity", "triggered_at", "resolved_at")}
+
+
+async def _until_drained(stack: Stack, home: Home, agent: AgentProcess) -> tuple[dict[str, Any], SiteCounts]:
+    """Wait until the agent's buffer is empty and every bucket is computed."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while True:
+        stack.check()
+        status = await agent.status()
+        counts = await _counts(stack, home)
+        waiting = status["pending_readings"] + status["pending_alert_changes"] + counts.dirty
+        if not waiting and counts.readings >= status["readings_total"]:
+            return status, counts
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"after {_DRAIN_SECONDS:.0f} s {status['pending_readings']} readings and {status['pending_alert_changes']} alerts"
+                f" wait at the agent, {counts.dirty} buckets in the cloud, {counts.readings} of {status['readings_total']} readings"
+                f" arrived; see the logs in {stack.folder}"
+            )
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _context(home: Home) -> TenantContext:
+    return TenantContext(organization_ids=(UUID(home.organization_id),), site_ids=(UUID(home.site_id),))
+
+
+async def _counts(stack: Stack, home: Home) -> SiteCounts:
+    async with stack.db.transaction(_context(home)) as conn:
+        return await site_counts(conn, UUID(home.site_id))
+
+
+async def _buckets(stack: Stack, home: Home) -> dict[str, int]:
+    async with stack.db.transaction(_context(home)) as conn:
+        return asdict(await bucket_counts(conn, UUID(home.site_id)))
+
+
+async def _report(stack: Stack, home: Home, *, first: str, last: str) -> dict[str, Any]:
+    """Ask for the month's performance summary and wait for the file."""
+    report = await stack.client.post(
+        "/reports",
+        {
+            "organization_id": home.organization_id,
+            "report_type": "performance_summary",
+            "name": "Performance summary",
+            "format": "pdf",
+            "parameters": {"site_ids": [home.site_id], "date_range": {"start_date": first, "end_date": last}},
+        },
+    )
+    deadline = time.monotonic() + _REPORT_SECONDS
+    while report["status"] in {"pending", "generating"}:
+        stack.check()
+        if time.monotonic() > deadline:
+            raise DemoError(f"the report is still {report['status']} after {_REPORT_SECONDS:.0f} s; see worker.log")
+        await asyncio.sleep(_POLL_SECONDS)
+        report = await stack.client.get(f"/reports/{report['id']}")
+    if report["status"] != "completed":
+        raise DemoError(f"the report ended as {report['status']}: {report.get('error')}")
+    path = stack.folder / "performance-summary.pdf"
+    content = await stack.client.download(f"/reports/{report['id']}/file")
+    await asyncio.to_thread(path.write_bytes, content)
+    return {"path": str(path), "size_bytes": len(content)}
