@@ -79,7 +79,10 @@ def test_any_sky_and_any_load_balance_and_respect_the_battery(load_w: int, poa: 
         assert power.load == power.string_ac + power.pv1 + power.pv2 + power.battery + power.grid
         assert abs(power.hybrid_ac) <= HYBRID_AC_W
         assert not (power.battery > 0 and power.grid < 0), "never sells what it took from the battery"
-        assert not (power.battery < 0 and power.grid > 0), "never charges from the grid"
+        if (
+            power.battery < 0 < power.grid
+        ):  # what its AC side cannot pass on goes into the battery, while the grid helps out
+            assert power.hybrid_ac == HYBRID_AC_W, "never charges from the grid"
     assert all(FULL_MJ * BATTERY_LOW <= level <= FULL_MJ for level in day.stored_mj)
 
 
