@@ -9,22 +9,30 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.alerts.service import sweep_no_data
+from cloud.core.db import SYSTEM, ensure_partitions
 from cloud.core.jobs import JobContext
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
 from cloud.reports.service import sweep_expired, sweep_waiting
+from cloud.telemetry import tasks as telemetry_tasks
 from cloud.web.idempotency import sweep_old_keys
 from cloud.web.services import utc_now
 from cloud.worker import close_context, context_opener
 from shared.errors import SolarHubError
 
 _log = get_logger(__name__)
+
+RAW_PARTITIONS_BEHIND = timedelta(days=7)
+"""A box that comes back after a week without the internet sends its week."""
+
+RAW_PARTITIONS_AHEAD = timedelta(days=14)
+"""A scheduler that stands still for two weeks does no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,19 @@ async def _old_idempotency_keys(context: JobContext, now: datetime) -> int:
     return await sweep_old_keys(context.db, now)
 
 
+async def _partitions(context: JobContext, now: datetime) -> int:
+    """Make day and month partitions before the first row needs them; a row without one would go to the DEFAULT partition."""
+    first, last = (now - RAW_PARTITIONS_BEHIND).date(), (now + RAW_PARTITIONS_AHEAD).date()
+    async with context.db.transaction(SYSTEM) as conn:
+        made = await ensure_partitions(conn, "telemetry_readings", first=first, last=last)
+    await telemetry_tasks.make_partitions(context.db)
+    return made
+
+
+async def _dirty_buckets(context: JobContext, _now: datetime) -> int:
+    return await telemetry_tasks.sweep(context.db)
+
+
 async def _silent_devices(context: JobContext, now: datetime) -> int:
     swept = await sweep_no_data(context.db, now)
     return swept.opened + swept.resolved
@@ -53,7 +74,9 @@ async def _silent_devices(context: JobContext, now: datetime) -> int:
 
 SWEEPS: tuple[Sweep, ...] = (
     Sweep("web.old_idempotency_keys", 3_600, _old_idempotency_keys),
-    Sweep("alerts.silent_devices", 30, _silent_devices),
+    Sweep("telemetry.partitions", 3_600, _partitions),
+    Sweep("telemetry.dirty_buckets", 10, _dirty_buckets),
+    Sweep("alerts.silent_devices", 2, _silent_devices),
     Sweep("reports.waiting", 30, sweep_waiting),
     Sweep("reports.expired", 3_600, sweep_expired),
 )

@@ -12,10 +12,14 @@ from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
 from cloud.reports.tasks import TASKS as REPORT_TASKS
+from cloud.telemetry.tasks import TASKS as TELEMETRY_TASKS
 
 _log = get_logger(__name__)
 
-TASKS: tuple[Task, ...] = (*REPORT_TASKS,)
+TASKS: tuple[Task, ...] = (
+    *TELEMETRY_TASKS,
+    *REPORT_TASKS,
+)
 """Everything that may be asked for; one line per domain."""
 
 _STOP_MS = 30_000

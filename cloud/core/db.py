@@ -361,3 +361,22 @@ async def asyncpg_of(conn: AsyncConnection) -> asyncpg.Connection:
     """Give the asyncpg connection below a transaction, for bulk statements; there JSON goes in as text and comes out as objects."""
     raw = await conn.get_raw_connection()
     return cast("asyncpg.Connection", raw.driver_connection)
+
+
+async def ensure_partitions(conn: AsyncConnection, table: str, *, first: date, last: date) -> int:
+    """Make a telemetry table's partitions for these UTC days, where they are missing.
+
+    Args:
+        conn: a transaction; the function in the database has the owner's rights.
+        table: `telemetry_readings`, `telemetry_quarter_hour` or `telemetry_hourly_summary`.
+        first: first day.
+        last: last day, at most 800 days later.
+
+    Returns:
+        How many were made.
+    """
+    made = await conn.scalar(
+        text("SELECT solarhub_ensure_partitions(:parent, :first, :last)"),
+        {"parent": table, "first": first, "last": last},
+    )
+    return int(made or 0)

@@ -13,16 +13,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from fastapi import Request
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from cloud.core.crypto import SecretBox
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import CloudError, ValidationFailedError
-from cloud.core.ids import new_id
-from cloud.web.tables import IdempotencyKey
+from cloud.web import repository
 
 KEEP = timedelta(hours=24)
 HEADER = "Idempotency-Key"
@@ -52,14 +49,12 @@ class KeyInUse:
     async def store(self, response: Response) -> None:
         """Keep the answer; failures are not kept, so that they can be tried again."""
         body = base64.b64encode(bytes(response.body)).decode()
-        await self.conn.execute(
-            update(IdempotencyKey)
-            .where(IdempotencyKey.id == self.row_id)
-            .values(
-                status=response.status_code,
-                headers={name: value for name, value in response.headers.items() if name in _KEPT_HEADERS},
-                body=self.box.encrypt(body, context=_context(self.row_id)).encode(),
-            )
+        await repository.keep_answer(
+            self.conn,
+            self.row_id,
+            status=response.status_code,
+            headers={name: value for name, value in response.headers.items() if name in _KEPT_HEADERS},
+            body=self.box.encrypt(body, context=_context(self.row_id)).encode(),
         )
 
 
@@ -96,32 +91,13 @@ async def claim_key(
         ValidationFailedError: `idempotency_key_reused` if the key was used for another request.
     """
     digest = request_hash(request.method, request.url.path, request.url.query, await request.body())
-    statement = insert(IdempotencyKey).values(
-        id=new_id(), user_id=user_id, key=key, request_hash=digest, created_at=now
+    row_id = await repository.take_key(
+        conn, user_id=user_id, key=key, request_hash=digest, now=now, free_before=now - KEEP
     )
-    taken = await conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
-            # A key older than a day is free again.
-            set_={"request_hash": digest, "created_at": now, "status": None, "headers": None, "body": None},
-            where=IdempotencyKey.created_at < now - KEEP,
-        ).returning(IdempotencyKey.id)
-    )
-    row_id = taken.scalar_one_or_none()
     if row_id is not None:
         return KeyInUse(conn, row_id, box)
-    stored = (
-        await conn.execute(
-            select(
-                IdempotencyKey.id,
-                IdempotencyKey.request_hash,
-                IdempotencyKey.status,
-                IdempotencyKey.headers,
-                IdempotencyKey.body,
-            ).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
-        )
-    ).one()
-    if stored.request_hash != digest or stored.status is None:
+    stored = await repository.stored_answer(conn, user_id=user_id, key=key)
+    if stored.request_hash != digest or stored.status is None or stored.body is None:
         raise ValidationFailedError(
             f"This {HEADER} was used for another request; use a new one for each request.",
             code="idempotency_key_reused",
@@ -133,7 +109,7 @@ async def claim_key(
 async def sweep_old_keys(db: Database, now: datetime) -> int:
     """Delete keys that are no longer honoured; returns how many."""
     async with db.transaction(SYSTEM) as conn:
-        return (await conn.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEEP))).rowcount
+        return await repository.forget_answers(conn, before=now - KEEP)
 
 
 def _context(row_id: UUID) -> str:
