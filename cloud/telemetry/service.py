@@ -17,7 +17,7 @@ from cloud.core.db import SYSTEM, Database
 from cloud.telemetry.repository import facts, queue, raw, rollups
 from cloud.telemetry.repository.queue import Mark
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, QUARTER_HOURS, Level
-from cloud.telemetry.rules.context import Timeline, hours_in, join_windows, utc_hour
+from cloud.telemetry.rules.context import REACH, Timeline, hours_in, join_windows, utc_hour
 from cloud.telemetry.rules.facts import FLOW_SOURCES, DeviceFacts, SiteFacts
 from cloud.telemetry.rules.quarter import QuarterHour, device_hour
 from cloud.telemetry.rules.site import site_quarter
@@ -77,12 +77,25 @@ async def roll_up_dirty(db: Database, limit: int, *, now: datetime) -> int:
     settled = 0
     for site_id in sites:
         async with db.transaction(SYSTEM) as conn:
+            await make_room(conn, site_id)
+        async with db.transaction(SYSTEM) as conn:
             settled += await roll_up_site(conn, site_id, now=now)
     return settled
 
 
+async def make_room(conn: AsyncConnection, site_id: UUID, *, limit: int = MARKS_PER_PASS) -> None:
+    """Make the partitions that the next pass over a site needs, where they are missing.
+
+    In a transaction of its own before that pass: adding a partition locks the tables that it refers to, and ingest, which touches
+    devices, would wait for the whole pass.
+    """
+    claimed = await queue.marks(conn, site_id, limit=limit)
+    for month in sorted({mark.bucket.replace(day=1, hour=0, minute=0) for mark in claimed}):
+        await rollups.ensure_partitions(conn, Window(month - REACH, month + timedelta(days=31) + REACH))
+
+
 async def roll_up_site(conn: AsyncConnection, site_id: UUID, *, now: datetime, limit: int = MARKS_PER_PASS) -> int:
-    """Compute what some of a site's marks have made wrong, on every level.
+    """Compute what some of a site's marks have made wrong, on every level; `make_room` comes before, in a transaction of its own.
 
     Args:
         conn: a transaction of the system; the caller commits.
@@ -135,7 +148,6 @@ async def _recompute(conn: AsyncConnection, site: SiteFacts, claimed: Sequence[M
     recomputed = Recomputed(windows)
     for device in site.devices:
         for window in windows.get(device.id, ()):
-            await rollups.ensure_partitions(conn, window)
             await _save_device(conn, site, device, window, now=now)
     for window in recomputed.joined:
         await _save_site(conn, site, window, now=now)
@@ -205,7 +217,6 @@ async def _save_summaries(conn: AsyncConnection, site: SiteFacts, recomputed: Re
         first, last = day_of(window.start, site.zone), day_of(window.end - QUARTER_HOUR, site.zone)
         whole = Window(day_window(first, site.zone).start, day_window(last, site.zone).end)
         quarters = await rollups.quarters_of(conn, site.id, device_ids, whole)
-        await rollups.ensure_partitions(conn, whole)
         hours = list(_hours(window, site))
         days: list[Period] = [(day, day_window(day, site.zone)) for day in days_between(first, last)]
         for level, periods in ((HOURS, hours), (DAYS, days)):

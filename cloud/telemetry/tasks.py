@@ -7,7 +7,7 @@ from cloud.core.db import SYSTEM, Database
 from cloud.core.jobs import JobContext, Task
 from cloud.core.log import get_logger
 from cloud.telemetry.repository.rollups import ensure_partitions
-from cloud.telemetry.service import roll_up_dirty, roll_up_site
+from cloud.telemetry.service import make_room, roll_up_dirty, roll_up_site
 from shared.periods import Window
 
 _log = get_logger(__name__)
@@ -24,6 +24,8 @@ async def roll_up(context: JobContext, *, site_id: str) -> None:
     """Settle what a site's readings have made wrong."""
     settled = 0
     for _ in range(PASSES_PER_JOB):
+        async with context.db.transaction(SYSTEM) as conn:
+            await make_room(conn, UUID(site_id))
         async with context.db.transaction(SYSTEM) as conn:
             done = await roll_up_site(conn, UUID(site_id), now=datetime.now(UTC))
         settled += done

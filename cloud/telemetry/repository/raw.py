@@ -103,8 +103,9 @@ async def context_of(
             bases = await anchors_before(conn, site_id, device_id, before=start, since=since, count=BASES)
             first = min(first, start, *bases)
         until = window.end + REACH
-        following = await anchors_after(conn, site_id, device_id, after=window.end, until=until, count=BASES)
-        last = max([last, *following])
+        settled = window.end + LOOK_BACK
+        following = await anchors_after(conn, site_id, device_id, after=settled, until=until, count=BASES)
+        last = max([last, settled, *following])
     return await readings_between(conn, site_id, device_id, first=first, last=last)
 
 
@@ -120,7 +121,7 @@ async def affected_by(
         earlier = await anchors_before(
             conn, site_id, device_id, before=dirty.start, since=dirty.start - REACH, count=BASES
         )
-        first = min([first, *earlier])
+        first = min(first, *(at - LOOK_BACK for at in (dirty.start, *earlier)))
         later = await anchors_after(conn, site_id, device_id, after=dirty.end, until=dirty.end + REACH, count=BASES)
         last = max([last, *later])
         if len(later) == BASES:

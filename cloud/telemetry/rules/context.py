@@ -6,9 +6,10 @@ So the hour of UTC is the unit, and the readings that decide about it are a func
 
 - all of the hour,
 - before it: back to `BASES` anchors (readings with a counter) before the moment `LOOK_BACK` ahead of the last anchor before the hour,
-- after it: up to `BASES` anchors.
+- after it: on to `BASES` anchors after the moment `LOOK_BACK` past its end.
 
-`LOOK_BACK` covers what the counter rule looks back (an hour of a coarse counter's standstill); `BASES` readings confirm or cancel a step.
+`LOOK_BACK` covers what the counter rule looks back (an hour of a coarse counter's standstill, over which the next step is spread);
+`BASES` readings confirm or cancel a step.
 """
 
 import bisect
@@ -86,9 +87,9 @@ class Timeline:
         return start if base == oldest else self.anchors[max(oldest, base - BASES)]
 
     def _reach_ahead(self, end: datetime) -> datetime:
-        after = bisect.bisect_left(self.anchors, end)
+        after = bisect.bisect_left(self.anchors, end + LOOK_BACK)
         near = [at for at in self.anchors[after : after + BASES] if at <= end + REACH]
-        return near[-1] if near else end
+        return near[-1] if near else end + LOOK_BACK
 
 
 def join_windows(windows: Iterable[Window]) -> list[Window]:
