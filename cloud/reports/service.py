@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -200,15 +201,17 @@ def style_of(branding: Branding | None) -> Style:
     )
 
 
-def _worth_of(bill: BillOut, *, tariff: str, source: str) -> Worth:
+def _worth_of(bill: BillOut, *, days: int) -> Worth:
+    plan = bill.inputs["plan"]
     savings = bill.savings_breakdown
     return Worth(
         bill_with_solar_pkr=bill.estimated_bill_pkr,
-        bill_without_solar_pkr=type(bill.estimated_bill_pkr)(savings["bill_without_solar"]),
-        savings_pkr=type(bill.estimated_bill_pkr)(savings["total_savings"]),
-        tariff=tariff,
-        source=source,
+        bill_without_solar_pkr=Decimal(savings["bill_without_solar"]),
+        savings_pkr=Decimal(savings["total_savings"]),
+        tariff=plan["code"],
+        source=plan["source"],
         pending=_pending(bill.lines),
+        is_month=days in MONTH_DAYS,
     )
 
 
@@ -218,11 +221,10 @@ def _pending(lines: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 async def _worth(conn: AsyncConnection, site: SiteOut, dates: DateRange, *, now: datetime) -> tuple[Worth | None, str]:
     first, last = dates.start_date, dates.end_date
+    days = (last - first).days + 1
     stored = await bills.latest_bill(conn, site.id, first, last)
     if stored is not None:
-        plan = stored.inputs["plan"]
-        return _worth_of(stored, tariff=plan["code"], source=plan["source"]), ""
-    days = (last - first).days + 1
+        return _worth_of(stored, days=days), ""
     if days not in MONTH_DAYS:
         # Slabs and fixed charges are monthly: a bill of three days would say little and look like much.
         return None, "a bill is worked out for about a month; this period is not one"

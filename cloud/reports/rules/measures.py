@@ -42,7 +42,12 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """The bill of the period, with and without solar; PKR."""
+    """The bill of the period, with and without solar; PKR.
+
+    Attributes:
+        pending: labels of lines whose amount is not known yet.
+        is_month: whether the period is about a month; otherwise the bill says little, as slabs and fixed charges are monthly.
+    """
 
     bill_with_solar_pkr: Decimal
     bill_without_solar_pkr: Decimal
@@ -50,6 +55,7 @@ class Worth:
     tariff: str
     source: str
     pending: tuple[str, ...] = ()
+    is_month: bool = True
 
 
 @dataclass(frozen=True, slots=True)

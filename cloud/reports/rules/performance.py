@@ -84,6 +84,7 @@ def _worth_cards(data: PerformanceData, totals: Totals) -> KpiCards:
     trees = None if co2_kg is None else co2_kg / data.tree.value
     worth = data.worth
     pending = f"; not yet in it: {', '.join(worth.pending)}" if worth and worth.pending else ""
+    basis = "simulated" if worth is None or worth.is_month else "simulated, priced as a whole month"
     return KpiCards(
         title="What it was worth",
         cards=(
@@ -99,7 +100,7 @@ def _worth_cards(data: PerformanceData, totals: Totals) -> KpiCards:
                 float(worth.bill_with_solar_pkr) if worth else None,
                 "PKR",
                 tone=Tone.MONEY,
-                note=f"simulated{pending}" if worth else "",
+                note=f"{basis}{pending}" if worth else "",
             ),
             _card("CO₂ avoided", co2_kg, "kg", decimals=1, tone=Tone.NATURE, note=f"{data.co2.value:g} kg per kWh"),
             _card("Like trees grown", trees, "trees", decimals=1, tone=Tone.NATURE, note="seedlings over ten years"),
@@ -236,6 +237,7 @@ def _notes(data: PerformanceData, totals: Totals) -> Notes:
     bill = (
         f"{data.worth.tariff} ({data.worth.source}). Savings are the bill had everything been bought, less the bill with solar; "
         "income from exports is inside."
+        + ("" if data.worth.is_month else " The period is not a month, but slabs and fixed charges are those of one.")
         + (f" Not notified yet and not included: {', '.join(data.worth.pending)}." if data.worth.pending else "")
         if data.worth
         else f"No bill: {data.worth_problem}"
@@ -269,7 +271,7 @@ def _headline(data: PerformanceData, totals: Totals) -> str:
     if totals.generated is None:
         return "No solar energy was recorded in this period."
     made = f"Your system made {number(totals.generated, decimals=1)} kWh"
-    if data.worth is not None and data.worth.savings_pkr > 0:
+    if data.worth is not None and data.worth.is_month and data.worth.savings_pkr > 0:
         return f"{made} and saved PKR {data.worth.savings_pkr:,.0f} on the electricity bill."
     return f"{made}."
 

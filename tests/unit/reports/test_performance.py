@@ -80,6 +80,15 @@ def test_no_bill_says_why() -> None:
     assert document.cover.headline == "Your system made 1,180.6 kWh."
 
 
+def test_a_bill_of_less_than_a_month_makes_no_headline() -> None:
+    data = month(1)
+    assert data.worth is not None
+    document = build_performance_summary(replace(data, worth=replace(data.worth, is_month=False)))
+    assert document.cover.headline == "Your system made 33.1 kWh."
+    assert _card_notes(document)["Bill of the period"].startswith("simulated, priced as a whole month")
+    assert "not a month" in _notes(document)["Bill and savings"]
+
+
 def test_one_day_is_a_curve_without_bars_and_table() -> None:
     document = build_performance_summary(month(1))
     charts = [s for s in document.sections if isinstance(s, Chart)]
