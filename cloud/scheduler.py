@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.alerts.service import sweep_no_data
-from cloud.core.db import SYSTEM, ensure_partitions
+from cloud.core.db import DRIVER_ERRORS, SYSTEM, ensure_partitions
 from cloud.core.jobs import JobContext
 from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
@@ -33,6 +33,9 @@ RAW_PARTITIONS_BEHIND = timedelta(days=7)
 
 RAW_PARTITIONS_AHEAD = timedelta(days=14)
 """A scheduler that stands still for two weeks does no harm."""
+
+# What may be over at the next run. Anything else is a mistake in the program: the process ends with it, and is started again.
+_PASSING: tuple[type[Exception], ...] = (SolarHubError, SQLAlchemyError, OSError, *DRIVER_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ async def sweep_once(sweep: Sweep, context: JobContext, now: datetime) -> int | 
     """Run one sweep; None if it failed, which is logged: the next run finds the same work."""
     try:
         found = await sweep.run(context, now)
-    except (SolarHubError, SQLAlchemyError, OSError) as error:
+    except _PASSING as error:
         _log.error("sweep_failed", sweep=sweep.name, error=str(error), kind=type(error).__name__)
         return None
     if found:

@@ -79,7 +79,7 @@ class SecretBox:
                 " restore SOLARHUB_SECRET_KEY, or enter the secret again"
             )
         try:
-            sealed = base64.urlsafe_b64decode(body)
+            sealed = base64.b64decode(body, altchars=b"-_", validate=True)
             return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode()).decode()
         except (InvalidTag, ValueError):
             raise DecryptionError(f"the secret of {context} is damaged or belongs elsewhere: enter it again") from None

@@ -57,6 +57,10 @@ BigInt = Annotated[int, mapped_column(BigInteger)]
 JsonObject = dict[str, Any]
 
 
+DRIVER_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What statements on the connection of `asyncpg_of` raise; SQLAlchemy's are `DBAPIError` with one of these inside."""
+
+
 class DatabaseUrlError(SolarHubError):
     """The database address cannot be understood."""
 

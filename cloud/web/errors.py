@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import JSONResponse, Response
 
-from cloud.core.db import DatabaseBusyError, DatabaseUnavailableError
+from cloud.core.db import DRIVER_ERRORS, DatabaseBusyError, DatabaseUnavailableError
 from cloud.core.errors import (
     CloudError,
     ConflictError,
@@ -127,13 +127,17 @@ def _with_status(error: CloudError, status: int) -> CloudError:
     return error
 
 
-def from_database_error(error: DBAPIError) -> CloudError:
+def from_database_error(error: Exception) -> CloudError:
     """What a database error that no service expected means for the caller.
 
     Services map the constraints that they know; this keeps the rest from becoming a 500 where the caller can help.
+
+    Args:
+        error: SQLAlchemy's, or the driver's own from a statement on its connection.
     """
-    state = str(getattr(error.orig, "sqlstate", "") or "")
-    if state in _RETRYABLE or error.connection_invalidated:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = str(getattr(cause, "sqlstate", "") or "")
+    if state in _RETRYABLE or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return OverloadedError()
     if state == _UNIQUE:
         return ConflictError("Something with the same unique value exists already.")
@@ -167,15 +171,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, DBAPIError):
-        raise error
     problem = from_database_error(error)
-    _log.warning(
-        "database_error",
-        sqlstate=getattr(error.orig, "sqlstate", None),
-        code=problem.code,
-        error=type(error.orig).__name__,
-    )
+    _log.warning("database_error", code=problem.code, kind=type(getattr(error, "orig", error)).__name__, exc_info=error)
     return problem_response(request, problem)
 
 
@@ -201,7 +198,9 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CloudError, _on_cloud_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(DBAPIError, _on_database_error)
+    database_errors: tuple[type[Exception], ...] = (DBAPIError, *DRIVER_ERRORS)
+    for kind in database_errors:
+        app.add_exception_handler(kind, _on_database_error)
     app.add_exception_handler(DatabaseBusyError, _on_busy)
     app.add_exception_handler(DatabaseUnavailableError, _on_unavailable)
     # Inside of all other middleware: the framework's own place for this is outside, where an answer gets no headers of ours.
