@@ -12,6 +12,7 @@ from cloud.alerts.schemas import AlertEventRead, AlertRead, AlertRuleCreate, Ale
 from cloud.auth.rules import Action, authorize
 from cloud.auth.schemas import Principal, Scope
 from cloud.core.errors import NotFoundError
+from cloud.devices.service import get_device
 from cloud.fleet.deps import CurrentEdge, EdgeConn, edge_body, wire_body
 from cloud.sites.service import get_site
 from cloud.web.deps import Conn, CurrentUser, Now, PageOf, allowed
@@ -28,12 +29,15 @@ edge_router = api_router("/edge", tags=["edge"])
 @router.get("/alert-rules")
 async def list_rules(
     conn: Conn,
+    user: CurrentUser,
     scope: Annotated[Scope, allowed(Action.RULE_READ)],
     paging: PageOf,
     *,
     site_id: Annotated[UUID | None, Query(description="Rules that hold for this site.")] = None,
 ) -> Page[AlertRuleRead]:
     """The rules that the person may see."""
+    if site_id is not None:
+        await get_site(conn, user, site_id, Action.RULE_READ)
     rows, next_cursor = await repository.rules_page(conn, scope, paging, site_id=site_id)
     return Page(items=[AlertRuleRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
@@ -92,6 +96,7 @@ async def delete_rule(rule_id: UUID, version: IfMatch, conn: Conn, user: Current
 @router.get("/alerts")
 async def list_alerts(
     conn: Conn,
+    user: CurrentUser,
     scope: Annotated[Scope, allowed(Action.ALERT_READ)],
     paging: PageOf,
     *,
@@ -100,6 +105,10 @@ async def list_alerts(
     status: Annotated[list[AlertStatus], Query(description="In one of these states; all without it.")] = [],  # noqa: B006 -- FastAPI copies it
 ) -> Page[AlertRead]:
     """The alerts that the person may see, newest first."""
+    if site_id is not None:
+        await get_site(conn, user, site_id, Action.ALERT_READ)
+    if device_id is not None:
+        await get_device(conn, user, device_id, Action.ALERT_READ)
     rows, next_cursor = await repository.alerts_page(
         conn, scope, paging, site_id=site_id, device_id=device_id, status=status
     )
