@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, contextmanager
@@ -26,8 +27,20 @@ from edge_agent.store.file import StoreFile
 from shared.alert_rules import Condition, Operator
 from shared.enums import AlertSeverity, DeviceType, ProtocolType, Quality
 from shared.readings import Reading, Value
-from shared.wire import AlertAck, AlertBatch, BatchAck, EdgePlan, Heartbeat, HeartbeatAnswer, ReadingBatch
-from shared.wire import EnrolAnswer, PlanDevice, PlanRule, PlanSite, RejectedReading
+from shared.wire import (
+    AlertAck,
+    AlertBatch,
+    BatchAck,
+    EdgePlan,
+    EnrolAnswer,
+    Heartbeat,
+    HeartbeatAnswer,
+    PlanDevice,
+    PlanRule,
+    PlanSite,
+    ReadingBatch,
+    RejectedReading,
+)
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
 NAMESPACE = UUID("0190a0c0-0000-7000-8000-000000000000")
@@ -64,8 +77,6 @@ class SteppedClock:
 
 def fast_clock(speed: float = 1000.0, *, epoch: float = 0.0) -> VirtualClock:
     """A clock whose years pass quickly; every pause of the agent lasts milliseconds."""
-    import time  # noqa: PLC0415  kept out of the module: nothing else here may look at the real time
-
     return VirtualClock(start=START, end=START + timedelta(days=3650), speed=speed, epoch=epoch or time.time())
 
 
@@ -86,7 +97,11 @@ def over_voltage(*, duration_s: float = 60, number: int | None = None, auto_reso
         id=uuid5(NAMESPACE, "over-voltage"),
         name="Grid over-voltage",
         condition=Condition(
-            metric="ac_voltage_v", operator=Operator.GT, threshold=253.0, duration_seconds=duration_s, clear_threshold=250.0
+            metric="ac_voltage_v",
+            operator=Operator.GT,
+            threshold=253.0,
+            duration_seconds=duration_s,
+            clear_threshold=250.0,
         ),
         severity=AlertSeverity.WARNING,
         device_id=None if number is None else device_id(number),
@@ -94,7 +109,9 @@ def over_voltage(*, duration_s: float = 60, number: int | None = None, auto_reso
     )
 
 
-def plan(*devices: PlanDevice, rules: tuple[PlanRule, ...] = (), revision: int = 1, timezone: str = "Asia/Karachi") -> EdgePlan:
+def plan(
+    *devices: PlanDevice, rules: tuple[PlanRule, ...] = (), revision: int = 1, timezone: str = "Asia/Karachi"
+) -> EdgePlan:
     return EdgePlan(
         revision=revision, site=PlanSite(id=SITE, name="Home", timezone=timezone), devices=devices, rules=rules
     )
@@ -195,7 +212,9 @@ class FakeCloud:
 
     def app(self) -> Starlette:
         paths = {"claim": self._claim, "readings": self._readings, "heartbeat": self._heartbeat, "alerts": self._alerts}
-        routes = [Route(f"/api/v1/edge/{name}", self._guard(name, take), methods=["POST"]) for name, take in paths.items()]
+        routes = [
+            Route(f"/api/v1/edge/{name}", self._guard(name, take), methods=["POST"]) for name, take in paths.items()
+        ]
         return Starlette(routes=[*routes, Route("/api/v1/edge/plan", self._guard("plan", self._plan))])
 
     def _guard(self, name: str, take: Callable[[Request, bytes], Response]) -> Callable[[Request], object]:
@@ -219,7 +238,9 @@ class FakeCloud:
         if code not in self.codes:
             return problem(404, "claim_code_unknown")
         self.codes.remove(code)
-        answer = EnrolAnswer(gateway_id=GATEWAY, credential=SecretStr(CREDENTIAL), plan=self.plan, server_time=self.server_time)
+        answer = EnrolAnswer(
+            gateway_id=GATEWAY, credential=SecretStr(CREDENTIAL), plan=self.plan, server_time=self.server_time
+        )
         return JSONResponse({**answer.model_dump(mode="json"), "credential": CREDENTIAL})
 
     def _readings(self, _: Request, body: bytes) -> Response:
@@ -237,7 +258,9 @@ class FakeCloud:
             for block in flush.blocks:
                 for index, offset in enumerate(block.offsets_ms):
                     if block.device_id in self.unknown_devices:
-                        rejected.append(RejectedReading(seq=flush.seq, device_id=block.device_id, index=index, reason="unknown"))
+                        rejected.append(
+                            RejectedReading(seq=flush.seq, device_id=block.device_id, index=index, reason="unknown")
+                        )
                         continue
                     key = (block.device_id, flush.started_at + timedelta(milliseconds=offset))
                     duplicates += key in self.rows
@@ -281,10 +304,12 @@ def _json(model: object) -> Response:
 @asynccontextmanager
 async def serving(cloud: FakeCloud) -> AsyncIterator[int]:
     """Serve it on loopback; gives the port."""
-    config = uvicorn.Config(cloud.app(), host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        cloud.app(), host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  uvicorn offers no event
         await asyncio.sleep(0.005)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
@@ -386,5 +411,5 @@ async def line_to(port: int) -> AsyncIterator[tuple[Line, int]]:
 async def eventually(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
     """Wait for something that another task brings about."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  the condition is whatever the test looks at
             await asyncio.sleep(0.01)

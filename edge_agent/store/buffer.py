@@ -1,9 +1,11 @@
 """Readings on their way to the cloud: gathered in memory, committed as one row per flush, deleted when acknowledged."""
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from uuid import UUID
 
 from edge_agent.store import outbox
@@ -17,6 +19,10 @@ from edge_agent.store.state import record_event
 from shared.enums import Quality
 from shared.readings import Reading
 from shared.wire import Flush
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 THIN_LEVELS_MS = (60_000, 900_000, 3_600_000)
 """Buckets, finest first; a coarser one is used only on what the finer one has been through."""
@@ -103,7 +109,13 @@ class Buffer:
             reading: dated by `boot.date(mono_ms)`.
             mono_ms: its moment on the monotonic clock.
             boot: the mapping that dated it.
+
+        Raises:
+            TypeError: if a value is none of number, word and None; one such reading would spoil the whole flush.
         """
+        for key, value in reading.values.items():
+            if not isinstance(value, (int, float, str, type(None))):
+                raise TypeError(f"device {reading.device_id}: {key} is {value!r}; a value is a number, a word or None")
         if len(self._pending.samples) >= MAX_WAITING:
             lost = self._pending.samples.pop(0)[1]
             self.stage(lambda connection: _count_unstored(connection, 1, at_ms=lost.mono_ms))
@@ -126,6 +138,9 @@ class Buffer:
         Raises:
             sqlite3.Error: if the medium cannot be written; everything is kept in memory for the next attempt.
         """
+        return await _to_the_end(self._flush())
+
+    async def _flush(self) -> int:
         async with self._writing:
             pending, self._pending = self._pending, _Pending()
             pending.minutes += self._minutes.take_done()
@@ -133,7 +148,7 @@ class Buffer:
                 return 0
             try:
                 count, total, depth = await self._store.write(lambda connection: self._commit(connection, pending))
-            except BaseException:
+            except sqlite3.Error:
                 self._put_back(pending)
                 raise
             self.readings_total, self.depth = total, depth
@@ -179,6 +194,9 @@ class Buffer:
 
     async def _change(self, work: Callable[[sqlite3.Connection], int]) -> int:
         """Run work that returns by how much it changed the number of waiting readings."""
+        return await _to_the_end(self._change_now(work))
+
+    async def _change_now(self, work: Callable[[sqlite3.Connection], int]) -> int:
 
         def with_depth(connection: sqlite3.Connection) -> tuple[int, Depth]:
             change = work(connection)
@@ -244,8 +262,11 @@ class Buffer:
             record_event(connection, at_ms, "epoch_begun", {"epoch": str(epoch), "reason": reason})
             self._load(connection)
 
-        async with self._writing:
-            await self._store.write(work)
+        async def begin() -> None:
+            async with self._writing:
+                await self._store.write(work)
+
+        await _to_the_end(begin())
 
     async def _thin(self) -> None:
         """Thin the oldest readings until the quota is kept, a step per transaction; nothing is thinned without an event."""
@@ -290,3 +311,18 @@ def _count_unstored(connection: sqlite3.Connection, count: int, *, at_ms: int) -
     outbox.set_counter(connection, READINGS_UNSTORED, total)
     if total == count or total // 10_000 != (total - count) // 10_000:
         record_event(connection, at_ms, "readings_unstored", {"total": total})
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that a cancellation must not tear apart: a commit happens in another thread and is not called back.
+
+    What has been begun is finished, with its consequences in memory, before the cancellation goes on its way.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.warning("write_failed", extra={"error": str(error)})
+        raise

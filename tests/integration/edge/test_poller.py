@@ -1,6 +1,7 @@
 """Devices asked in their rhythm: answering, silent, asleep, stuck, wrong."""
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -74,7 +75,12 @@ class Polling:
 
 @asynccontextmanager
 async def polling(
-    folder: Path, with_plan: EdgePlan, clock: VirtualClock, *, drivers: dict[int, FakeDriver] | None = None, wrong: int = 0
+    folder: Path,
+    with_plan: EdgePlan,
+    clock: VirtualClock,
+    *,
+    drivers: dict[int, FakeDriver] | None = None,
+    wrong: int = 0,
 ) -> AsyncIterator[Polling]:
     builder = FakeBuilder({device_id(number): each for number, each in (drivers or {}).items()}, {device_id(wrong)})
     with world(folder, clock) as box:
@@ -142,7 +148,7 @@ async def test_an_answer_slower_than_its_slot_is_dated_within_it(tmp_path: Path)
         await eventually(lambda: len(run.readings) >= 4)
     served = slots(run.readings, 60)
     assert len(set(served)) == len(served)
-    assert all(after - before >= 2 for before, after in zip(served, served[1:], strict=False)), "missed slots are skipped"
+    assert all(after - before >= 2 for before, after in itertools.pairwise(served)), "missed slots are skipped"
 
 
 async def test_a_silent_device_is_recorded_at_the_change_and_then_every_five_minutes(
@@ -156,17 +162,22 @@ async def test_a_silent_device_is_recorded_at_the_change_and_then_every_five_min
         await eventually(lambda: run.poller.live[device_id(1)].link_up is True)
         await eventually(lambda: len(run.readings) >= 2)
     silences = [reading for reading in run.readings if reading.quality & Quality.LINK_DOWN]
-    gaps = [(after.at - before.at).total_seconds() for before, after in zip(silences, silences[1:], strict=False)]
+    gaps = [(after.at - before.at).total_seconds() for before, after in itertools.pairwise(silences)]
     assert silences
     assert silences[0].values == {}
     assert min(gaps) >= 299
     assert len(silences) < night[1].reads / 3
-    assert [record.message for record in caplog.records if record.name == "edge_agent.poller"] == ["device_silent", "device_back"]
+    assert [record.message for record in caplog.records if record.name == "edge_agent.poller"] == [
+        "device_silent",
+        "device_back",
+    ]
 
 
 async def test_a_dead_device_does_not_slow_the_living(tmp_path: Path) -> None:
     drivers = {1: FakeDriver(), 2: FakeDriver(say=timed_out, takes_s=0.02)}
-    async with polling(tmp_path, plan(device(1, interval_s=60), device(2, interval_s=60)), fast_clock(600), drivers=drivers) as run:
+    async with polling(
+        tmp_path, plan(device(1, interval_s=60), device(2, interval_s=60)), fast_clock(600), drivers=drivers
+    ) as run:
         await eventually(lambda: drivers[1].reads >= 12)
     assert drivers[2].reads <= 4
     assert [live.link_up for live in run.poller.live.values()] == [True, False]

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import zlib
 from datetime import timedelta
 from pathlib import Path
@@ -80,7 +81,11 @@ async def test_a_flush_is_one_row_and_one_object_on_the_wire(tmp_path: Path) -> 
         box.say(2, quality=Quality.LINK_DOWN)
         assert await box.buffer.flush() == 2
         (flush,) = await everything(box)
-    assert (flush.seq, flush.started_at, flush.time_quality) == (1, box.timeline.boot.date(100_000), box.timeline.boot.time_quality)
+    assert (flush.seq, flush.started_at, flush.time_quality) == (
+        1,
+        box.timeline.boot.date(100_000),
+        box.timeline.boot.time_quality,
+    )
     assert [(block.device_id, block.offsets_ms, block.quality, block.values) for block in flush.blocks] == [
         (device_id(1), (0,), (0,), {"ac_power_kw": (3.2,), "energy_total_kwh": (12345.6,)}),
         (device_id(2), (250,), (int(Quality.LINK_DOWN),), {}),
@@ -129,6 +134,36 @@ async def test_what_cannot_be_written_is_kept_in_memory_and_counted_once(tmp_pat
         assert (box.buffer.readings_total, box.buffer.depth.readings) == (1, 1)
 
 
+async def test_a_flush_that_is_cancelled_while_it_commits_is_committed_once(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        box.say(ac_power_kw=1.0)
+        writing, go_on = threading.Event(), threading.Event()
+
+        def linger(_: sqlite3.Connection) -> None:
+            writing.set()
+            go_on.wait(10)
+
+        box.buffer.stage(linger)
+        task = asyncio.create_task(box.buffer.flush())
+        await asyncio.to_thread(writing.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await box.buffer.flush() == 0
+        assert (box.buffer.readings_total, box.buffer.depth.readings) == (1, 1)
+        assert await box.store.read(stored_depth) == box.buffer.depth
+
+
+async def test_a_value_that_cannot_be_stored_does_not_spoil_the_flush(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        box.say(ac_power_kw=1.0)
+        with pytest.raises(TypeError, match="ac_power_kw is"):
+            box.say(ac_power_kw=[1.0])  # type: ignore[arg-type]
+        assert await box.buffer.flush() == 1
+
+
 async def test_a_refused_flush_is_set_aside_and_its_number_travels_empty(tmp_path: Path) -> None:
     with world(tmp_path) as box:
         said = await box.fill(3)
@@ -148,7 +183,9 @@ async def test_a_refused_flush_is_set_aside_and_its_number_travels_empty(tmp_pat
 async def test_bytes_that_rotted_in_a_row_stop_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as box:
         await box.fill(3)
-        await box.store.write(lambda connection: connection.execute("UPDATE outbox SET payload = x'00ff' WHERE seq = 1").close())
+        await box.store.write(
+            lambda connection: connection.execute("UPDATE outbox SET payload = x'00ff' WHERE seq = 1").close()
+        )
         await box.store.write(
             lambda connection: connection.execute(
                 "UPDATE outbox SET payload = ? WHERE seq = 3", (zlib.compress(b'[{"device_id": 5}]'),)
@@ -252,9 +289,13 @@ async def test_a_file_that_breaks_while_the_agent_runs_loses_no_waiting_reading(
 async def test_rows_whose_boot_or_bytes_are_lost_are_set_aside_not_dropped(tmp_path: Path) -> None:
     with world(tmp_path) as box:
         await box.fill(4)
-        await box.store.write(lambda connection: connection.execute("UPDATE outbox SET boot_id = 77 WHERE seq = 1").close())
+        await box.store.write(
+            lambda connection: connection.execute("UPDATE outbox SET boot_id = 77 WHERE seq = 1").close()
+        )
         await box.store.write(lambda connection: connection.execute("UPDATE outbox SET n = 9 WHERE seq = 2").close())
-        await box.store.write(lambda connection: connection.execute("UPDATE outbox SET payload = x'00' WHERE seq = 3").close())
+        await box.store.write(
+            lambda connection: connection.execute("UPDATE outbox SET payload = x'00' WHERE seq = 3").close()
+        )
     damage(tmp_path / FILE_NAME, "events")
     connection = sqlite3.connect(tmp_path / FILE_NAME)
     connection.execute("PRAGMA writable_schema = ON")
@@ -267,7 +308,9 @@ async def test_rows_whose_boot_or_bytes_are_lost_are_set_aside_not_dropped(tmp_p
         salvaged = store.rebuilt.salvaged
         assert (salvaged["flushes"], salvaged["readings"], salvaged["flushes_set_aside"]) == (1, 2, 3)
         assert salvaged["tables_broken_off"] == 1
-        reasons = await store.read(lambda connection: connection.execute("SELECT reason FROM quarantine ORDER BY seq").fetchall())
+        reasons = await store.read(
+            lambda connection: connection.execute("SELECT reason FROM quarantine ORDER BY seq").fetchall()
+        )
         assert [reason for (reason,) in reasons] == ["boot_unknown", "count_differs", "payload_damaged"]
     finally:
         store.close()
@@ -281,7 +324,12 @@ async def test_the_quota_thins_the_oldest_and_drops_nothing_silently(tmp_path: P
             for minute in range(60):
                 for ten in range(6):
                     step = (hour * 60 + minute) * 6 + ten
-                    box.say(1, ac_power_kw=(step * 7919 % 5003) / 1000, energy_total_kwh=round(1000 + step * 0.1, 1), ac_voltage_v=230.1)
+                    box.say(
+                        1,
+                        ac_power_kw=(step * 7919 % 5003) / 1000,
+                        energy_total_kwh=round(1000 + step * 0.1, 1),
+                        ac_voltage_v=230.1,
+                    )
                     readings += 1
                     clock.step(10)
                 if minute % 2:
@@ -299,7 +347,7 @@ async def test_the_quota_thins_the_oldest_and_drops_nothing_silently(tmp_path: P
         assert box.buffer.readings_total == readings
         events = await box.store.read(lambda connection: read_events(connection, limit=1000))
         merged = sum(int(str(event.detail["readings_merged"])) for event in events if event.kind == "thinned")
-        assert readings - merged == len({moment for moment in moments(flushes)})
+        assert readings - merged == len(set(moments(flushes)))
     status = read_status(tmp_path)
     assert status.readings_thinned == merged
 

@@ -164,7 +164,9 @@ async def test_a_lost_acknowledgement_doubles_nothing(tmp_path: Path) -> None:
         with run.running("backfill"):
             await eventually(run.is_drained)
         arrived(run, said)
-        assert len(run.cloud.batches) > len({batch.flushes[0].seq for batch in run.cloud.batches}), "something was sent again"
+        assert len(run.cloud.batches) > len({batch.flushes[0].seq for batch in run.cloud.batches}), (
+            "something was sent again"
+        )
         assert run.cloud.duplicates == 0
 
 
@@ -253,7 +255,9 @@ async def test_one_flush_that_the_cloud_cannot_take_is_kept_here_and_the_rest_go
         with run.running("backfill"):
             await eventually(run.is_drained)
         arrived(run, [*said[:12], *said[14:]])
-        rows = await run.box.store.read(lambda connection: connection.execute("SELECT seq, n, reason FROM quarantine").fetchall())
+        rows = await run.box.store.read(
+            lambda connection: connection.execute("SELECT seq, n, reason FROM quarantine").fetchall()
+        )
         assert [(seq, n) for seq, n, _ in rows] == [(7, 2)]
         assert rows[0][2].startswith("validation_failed")
         assert "flush_quarantined" in await run.events()
@@ -261,7 +265,12 @@ async def test_one_flush_that_the_cloud_cannot_take_is_kept_here_and_the_rest_go
 
 async def test_a_schema_that_the_cloud_does_not_know_quarantines_nothing(tmp_path: Path) -> None:
     cloud = FakeCloud(PLAN)
-    cloud.fail("readings", problem(422, "schema_version_unsupported"), problem(403, "forbidden"), problem(409, "epoch_superseded"))
+    cloud.fail(
+        "readings",
+        problem(422, "schema_version_unsupported"),
+        problem(403, "forbidden"),
+        problem(409, "epoch_superseded"),
+    )
     async with lanes(tmp_path, cloud=cloud) as run:
         said = await run.box.fill(2)
         with run.running("backfill"):
@@ -417,7 +426,9 @@ def test_a_good_plan_has_no_fault() -> None:
     assert plan_fault(PLAN) is None
 
 
-async def test_readings_of_an_unsure_clock_wait_for_the_clouds_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readings_of_an_unsure_clock_wait_for_the_clouds_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("edge_agent.store.boots.is_synchronised", lambda _: False)
     clock = SteppedClock(wall=datetime(2017, 1, 1, tzinfo=UTC))
     async with lanes(tmp_path, clock=clock, cloud=FakeCloud(PLAN, server_time=START)) as run:
@@ -459,7 +470,9 @@ async def breach(run: Lanes) -> Alerting:
 
 
 async def waiting_alerts(run: Lanes) -> int:
-    count = await run.box.store.read(lambda connection: connection.execute("SELECT count(*) FROM alert_outbox").fetchone())
+    count = await run.box.store.read(
+        lambda connection: connection.execute("SELECT count(*) FROM alert_outbox").fetchone()
+    )
     return int(count[0])
 
 
@@ -468,7 +481,7 @@ async def test_openings_and_ends_arrive_in_order_and_leave_the_outbox(tmp_path: 
         with run.running("alerts"):
             await breach(run)
             async with asyncio.timeout(10):
-                while await waiting_alerts(run):
+                while await waiting_alerts(run):  # noqa: ASYNC110  a look into the file, nobody signals it
                     await asyncio.sleep(0.01)
         sent = [alert for batch in run.cloud.alert_batches for alert in batch.alerts]
         assert [alert.resolved_at is None for alert in sent] == [True, False]

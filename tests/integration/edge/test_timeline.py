@@ -15,22 +15,25 @@ Y2017 = datetime(2017, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def ntp(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+def ntp(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Decides what the operating system says of its clock."""
-    says = [False]
-    monkeypatch.setattr("edge_agent.store.boots.is_synchronised", lambda _: says[0])
-    return lambda synced: says.__setitem__(0, synced)
+    says = ["alone"]
+    monkeypatch.setattr("edge_agent.store.boots.is_synchronised", lambda _: says[0] == "synced")
+    return lambda word: says.__setitem__(0, word)
 
 
 async def dates(box: World) -> list[datetime]:
     flushes = await box.buffer.peek(max_readings=1000, max_bytes=1_000_000)
     return [
-        flush.started_at + timedelta(milliseconds=offset) for flush in flushes for block in flush.blocks for offset in block.offsets_ms
+        flush.started_at + timedelta(milliseconds=offset)
+        for flush in flushes
+        for block in flush.blocks
+        for offset in block.offsets_ms
     ]
 
 
 async def test_a_boot_in_2017_is_redated_when_ntp_comes_and_a_step_back_is_not_believed(
-    tmp_path: Path, ntp: Callable[[bool], None]
+    tmp_path: Path, ntp: Callable[[str], None]
 ) -> None:
     clock = SteppedClock(wall=Y2017)
     truth = START
@@ -38,11 +41,11 @@ async def test_a_boot_in_2017_is_redated_when_ntp_comes_and_a_step_back_is_not_b
         assert box.timeline.boot.time_quality is TimeQuality.UNKNOWN
         await box.fill(3)
         clock.wall, truth = START + timedelta(seconds=60), START
-        ntp(True)
+        ntp("synced")
         assert await box.timeline.check_wall_clock() == "redated"
         assert await dates(box) == [truth + timedelta(seconds=10 * index) for index in range(6)]
         clock.wall -= timedelta(hours=1)
-        ntp(False)  # setting the clock by hand takes the kernel's word away
+        ntp("alone")  # setting the clock by hand takes the kernel's word away
         assert await box.timeline.check_wall_clock() is None
         await box.fill(1)
         assert (await dates(box))[-2:] == [truth + timedelta(seconds=60), truth + timedelta(seconds=70)]
@@ -50,9 +53,9 @@ async def test_a_boot_in_2017_is_redated_when_ntp_comes_and_a_step_back_is_not_b
 
 
 async def test_ntp_stepping_a_trusted_clock_begins_a_segment_and_leaves_the_past(
-    tmp_path: Path, ntp: Callable[[bool], None]
+    tmp_path: Path, ntp: Callable[[str], None]
 ) -> None:
-    ntp(True)
+    ntp("synced")
     clock = SteppedClock()
     with world(tmp_path, clock) as box:
         await box.fill(1)
@@ -63,7 +66,7 @@ async def test_ntp_stepping_a_trusted_clock_begins_a_segment_and_leaves_the_past
     assert seconds == [0, 10, 110, 120]
 
 
-async def test_the_cloud_dates_a_box_without_ntp(tmp_path: Path, ntp: Callable[[bool], None]) -> None:
+async def test_the_cloud_dates_a_box_without_ntp(tmp_path: Path, ntp: Callable[[str], None]) -> None:
     clock = SteppedClock(wall=Y2017)
     with world(tmp_path, clock) as box:
         await box.fill(1)
@@ -82,11 +85,13 @@ async def test_the_cloud_dates_a_box_without_ntp(tmp_path: Path, ntp: Callable[[
         assert abs(box.timeline.now() - late) < timedelta(seconds=1)
 
 
-async def test_a_held_clock_that_the_cloud_agrees_with_is_synced_again(tmp_path: Path, ntp: Callable[[bool], None]) -> None:
-    ntp(True)
+async def test_a_held_clock_that_the_cloud_agrees_with_is_synced_again(
+    tmp_path: Path, ntp: Callable[[str], None]
+) -> None:
+    ntp("synced")
     clock = SteppedClock()
     with world(tmp_path, clock) as box:
-        ntp(False)
+        ntp("alone")
         assert await box.timeline.check_wall_clock() == "held"
         now = monotonic_ms(clock)
         told = box.timeline.now() + timedelta(seconds=1)
@@ -94,8 +99,8 @@ async def test_a_held_clock_that_the_cloud_agrees_with_is_synced_again(tmp_path:
         assert await box.timeline.hear_cloud(told, asked_mono_ms=now, answered_mono_ms=now) is None
 
 
-async def test_a_restart_in_the_same_boot_goes_on_with_its_dates(tmp_path: Path, ntp: Callable[[bool], None]) -> None:
-    ntp(True)
+async def test_a_restart_in_the_same_boot_goes_on_with_its_dates(tmp_path: Path, ntp: Callable[[str], None]) -> None:
+    ntp("synced")
     clock = SteppedClock()
     with world(tmp_path, clock) as box:
         await box.fill(1)

@@ -22,7 +22,19 @@ from edge_agent.enrol import (
 from edge_agent.store.state import read_plan
 from edge_agent.uplink import RefusedError, StrangeAnswerError, UnreachableError, Uplink, retry_after, tls_context
 from shared.wire import ReadingBatch
-from tests.edge_world import CREDENTIAL, GATEWAY, START, FakeCloud, device, fast_clock, opened, plan, problem, serving, world
+from tests.edge_world import (
+    CREDENTIAL,
+    GATEWAY,
+    START,
+    FakeCloud,
+    device,
+    fast_clock,
+    opened,
+    plan,
+    problem,
+    serving,
+    world,
+)
 
 PLAN = plan(device(1), revision=3)
 
@@ -34,7 +46,9 @@ async def test_enrolment_gives_a_credential_and_a_plan(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{port}"
         with opened(folder) as store:
             async with Uplink(url, clock=fast_clock()) as uplink:
-                credential, got = await enrol(url, "abcd2345", store=store, folder=folder, clock=fast_clock(), uplink=uplink)
+                credential, got = await enrol(
+                    url, "abcd2345", store=store, folder=folder, clock=fast_clock(), uplink=uplink
+                )
             assert await store.read(read_plan) == got == PLAN
     assert credential.gateway_id == GATEWAY
     assert load_credential(folder).credential.get_secret_value() == CREDENTIAL
@@ -53,7 +67,9 @@ async def test_enrolment_gives_a_credential_and_a_plan(tmp_path: Path) -> None:
         (500, "broken", "try again later"),
     ],
 )
-async def test_a_refused_code_is_explained_and_leaves_nothing(tmp_path: Path, status: int, code: str, said: str) -> None:
+async def test_a_refused_code_is_explained_and_leaves_nothing(
+    tmp_path: Path, status: int, code: str, said: str
+) -> None:
     cloud = FakeCloud(PLAN)
     cloud.fail("claim", problem(status, code, headers={"Retry-After": "30"}))
     async with serving(cloud) as port:
@@ -89,14 +105,21 @@ def test_a_code_may_be_typed_in_many_ways(typed: str) -> None:
     assert normalise_code(typed) == "ABCD-2345"
 
 
-@pytest.mark.parametrize("url", ["https://solar.example.pk/", "http://127.0.0.1:8000", "http://localhost:80", "http://[::1]:80"])
+@pytest.mark.parametrize(
+    "url", ["https://solar.example.pk/", "http://127.0.0.1:8000", "http://localhost:80", "http://[::1]:80"]
+)
 def test_a_safe_address_is_taken(url: str) -> None:
     assert check_cloud_url(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("http://solar.example.pk", "in clear"), ("solar.example.pk", "give one such as"), ("", "give one"), ("https://", "give one")],
+    [
+        ("http://solar.example.pk", "in clear"),
+        ("solar.example.pk", "give one such as"),
+        ("", "give one"),
+        ("https://", "give one"),
+    ],
 )
 def test_an_unsafe_or_wrong_address_is_refused(url: str, said: str) -> None:
     with pytest.raises(EnrolError, match=said):
@@ -115,7 +138,9 @@ def test_a_damaged_credential_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_credential_is_replaced_whole(tmp_path: Path) -> None:
     for secret in ("first", "second"):
-        credential = Credential(cloud_url="https://x", gateway_id=GATEWAY, credential=SecretStr(secret), enrolled_at=START)
+        credential = Credential(
+            cloud_url="https://x", gateway_id=GATEWAY, credential=SecretStr(secret), enrolled_at=START
+        )
         save_credential(tmp_path, credential)
         assert load_credential(tmp_path) == credential
     assert [path.name for path in tmp_path.iterdir()] == ["credential.json"]
@@ -157,10 +182,13 @@ async def test_a_refusal_carries_status_code_and_wish() -> None:
 
 async def test_an_answer_in_another_form_names_what_is_wrong() -> None:
     cloud = FakeCloud(PLAN, raw_plan={"revision": "x"})
-    async with serving(cloud) as port:
-        async with Uplink(f"http://127.0.0.1:{port}", clock=fast_clock(), credential=SecretStr(CREDENTIAL)) as uplink:
-            with pytest.raises(StrangeAnswerError, match="wrong: revision, site"):
-                await uplink.fetch_plan(known_revision=None)
+    secret = SecretStr(CREDENTIAL)
+    async with (
+        serving(cloud) as port,
+        Uplink(f"http://127.0.0.1:{port}", clock=fast_clock(), credential=secret) as uplink,
+    ):
+        with pytest.raises(StrangeAnswerError, match="wrong: revision, site"):
+            await uplink.fetch_plan(known_revision=None)
 
 
 @pytest.mark.parametrize(

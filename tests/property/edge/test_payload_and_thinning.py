@@ -1,5 +1,6 @@
 """What is stored is what was read; what is thinned tells the same energy."""
 
+import itertools
 from uuid import UUID
 
 import pytest
@@ -12,12 +13,16 @@ from shared.enums import Quality
 from tests.edge_world import device_id
 
 KEYS = ("ac_power_kw", "energy_total_kwh", "energy_today_kwh", "operating_state", "ac_voltage_v.l1", "own_quantity")
-values = st.none() | st.floats(allow_nan=False, allow_infinity=False, width=64) | st.sampled_from(["producing", "sleeping"])
+values = (
+    st.none() | st.floats(allow_nan=False, allow_infinity=False, width=64) | st.sampled_from(["producing", "sleeping"])
+)
 
 
 @st.composite
 def samples(draw: st.DrawFn) -> list[Sample]:
-    moments = draw(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 10_000_000)), min_size=1, max_size=40, unique=True))
+    moments = draw(
+        st.lists(st.tuples(st.integers(1, 3), st.integers(0, 10_000_000)), min_size=1, max_size=40, unique=True)
+    )
     return [
         Sample(
             device_id(number),
@@ -69,8 +74,10 @@ def counter_samples(draw: st.DrawFn) -> list[Sample]:
 
 def steps_of(group: list[Sample]) -> tuple[float, float, float | None, float | None]:
     """Sum of the rises, sum of the falls, first and last value of the counter."""
-    counts = [float(value) for sample in group if isinstance(value := sample.values.get("energy_total_kwh"), (int, float))]
-    steps = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+    counts = [
+        float(value) for sample in group if isinstance(value := sample.values.get("energy_total_kwh"), (int, float))
+    ]
+    steps = [after - before for before, after in itertools.pairwise(counts)]
     rise = sum(step for step in steps if step > 0)
     fall = sum(step for step in steps if step < 0)
     return round(rise, 6), round(fall, 6), counts[0] if counts else None, counts[-1] if counts else None
@@ -91,7 +98,10 @@ def test_thinning_twice_is_thinning_once(group: list[Sample], bucket_ms: int) ->
 
 
 def test_a_minute_becomes_its_first_and_last_reading_with_the_mean_power() -> None:
-    minute = [Sample(device_id(1), at * 1000, {"ac_power_kw": float(at), "energy_total_kwh": 7.0 + at}) for at in range(0, 60, 10)]
+    minute = [
+        Sample(device_id(1), at * 1000, {"ac_power_kw": float(at), "energy_total_kwh": 7.0 + at})
+        for at in range(0, 60, 10)
+    ]
     first, last = thin(minute, bucket_ms=60_000)
     assert first.values == {"energy_total_kwh": 7.0}
     assert last.values == {"energy_total_kwh": 57.0, "ac_power_kw": 25.0}

@@ -27,7 +27,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 def test_names_come_as_a_list_from_the_environment() -> None:
-    settings = load_settings({"HOME": "/home/x", "SOLARHUB_EDGE_WEB_NAMES": "roof.lan, solar.lan", "SOLARHUB_EDGE_CLOUD_URL": ""})
+    settings = load_settings(
+        {"HOME": "/home/x", "SOLARHUB_EDGE_WEB_NAMES": "roof.lan, solar.lan", "SOLARHUB_EDGE_CLOUD_URL": ""}
+    )
     assert settings.web_names == ("roof.lan", "solar.lan")
     assert settings.cloud_url is None
 
@@ -64,7 +66,7 @@ def test_a_wrong_file_is_named_with_field_and_value(tmp_path: Path, text: str, s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.toml cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
         load_settings({}, file=tmp_path / "none.toml")
 
 
@@ -76,7 +78,10 @@ def test_every_setting_is_documented() -> None:
 def test_all_four_variables_make_a_simulated_clock() -> None:
     clock = clock_from_environment(CLOCK)
     assert clock == VirtualClock(
-        start=datetime(2026, 5, 31, 19, tzinfo=UTC), end=datetime(2026, 6, 1, 19, tzinfo=UTC), speed=900, epoch=1780000000.5
+        start=datetime(2026, 5, 31, 19, tzinfo=UTC),
+        end=datetime(2026, 6, 1, 19, tzinfo=UTC),
+        speed=900,
+        epoch=1780000000.5,
     )
     assert isinstance(clock_from_environment({}), SystemClock)
 

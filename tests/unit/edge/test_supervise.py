@@ -1,6 +1,7 @@
 """Tasks that fail, end and hang, and what systemd hears of it."""
 
 import asyncio
+import itertools
 import socket
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class Listener:
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self.heard: list[str] = []
 
     def listen(self) -> list[str]:
@@ -62,7 +63,7 @@ async def test_a_failing_task_starts_again_and_the_others_go_on() -> None:
     await eventually(lambda: len(starts) >= 9)
     stop.set()
     await running
-    pauses = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(starts)]
     assert pauses[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert steady > 9
 
@@ -83,7 +84,7 @@ async def test_a_task_that_was_well_for_long_starts_again_soon() -> None:
     await eventually(lambda: len(starts) >= 6)
     stop.set()
     await running
-    assert [after - before for before, after in zip(starts, starts[1:], strict=False)][:5] == [1, 2, 4, 1001, 2]
+    assert [after - before for before, after in itertools.pairwise(starts)][:5] == [1, 2, 4, 1001, 2]
 
 
 async def test_everything_has_ended_when_run_returns() -> None:

@@ -98,8 +98,13 @@ def test_a_minute_is_done_when_the_next_begins() -> None:
 def test_the_chart_shows_what_was_read_and_nothing_else() -> None:
     devices = [device(1), device(3, kind=DeviceType.METER)]
     points = {
-        (device_id(1), "ac_power_kw"): [MinutePoint(START + timedelta(minutes=minute), 2.0 + minute, 0, 9) for minute in (0, 1)],
-        (device_id(3), "grid_power_kw"): [MinutePoint(START, -0.5, -1, 0), MinutePoint(START + timedelta(hours=30), 9, 9, 9)],
+        (device_id(1), "ac_power_kw"): [
+            MinutePoint(START + timedelta(minutes=minute), 2.0 + minute, 0, 9) for minute in (0, 1)
+        ],
+        (device_id(3), "grid_power_kw"): [
+            MinutePoint(START, -0.5, -1, 0),
+            MinutePoint(START + timedelta(hours=30), 9, 9, 9),
+        ],
     }
     series = draw_series(points, devices=devices, start=START)
     assert len(series.pv_kw) == STEPS
