@@ -22,6 +22,7 @@ from cloud.fleet.service import Fleet
 from cloud.ingest.endpoints import router as ingest_router
 from cloud.reports.endpoints import router as reports_router
 from cloud.sites.endpoints import router as sites_router
+from cloud.telemetry.endpoints import router as telemetry_router
 from cloud.web.docs import install_docs
 from cloud.web.errors import install_error_handlers
 from cloud.web.health import router as health_router
@@ -38,6 +39,7 @@ ROUTERS = (
     gateways_router,
     claims_router,
     ingest_router,
+    telemetry_router,
     alerts_router,
     edge_alerts_router,
     billing_router,

@@ -7,7 +7,7 @@ from cloud.core.db import SYSTEM, Database
 from cloud.core.jobs import JobContext, Task
 from cloud.core.log import get_logger
 from cloud.telemetry.repository.rollups import ensure_partitions
-from cloud.telemetry.service import make_room, roll_up_dirty, roll_up_site
+from cloud.telemetry.service.rollup import make_room, roll_up_dirty, roll_up_site
 from shared.periods import Window
 
 _log = get_logger(__name__)

@@ -15,7 +15,7 @@ from cloud.devices.tables import Device
 from cloud.ingest.schemas import Batch, Block, Flush
 from cloud.ingest.service import take_batch
 from cloud.sites.tables import Site
-from cloud.telemetry.service import make_room, roll_up_site
+from cloud.telemetry.service.rollup import make_room, roll_up_site
 from edge_agent.drivers.simulated import SimulatedSite
 from shared.enums import DeviceType, ProtocolType, Quality, TimeQuality
 from shared.readings import Value

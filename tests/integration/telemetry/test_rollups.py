@@ -13,7 +13,7 @@ from cloud.core.db import SYSTEM, Database
 from cloud.core.ids import new_id
 from cloud.telemetry.repository import queue
 from cloud.telemetry.repository.queue import Mark
-from cloud.telemetry.service import request_recompute, roll_up_dirty, roll_up_site
+from cloud.telemetry.service.rollup import request_recompute, roll_up_dirty, roll_up_site
 from cloud.telemetry.tables import MeterEvent
 from edge_agent.drivers.simulated import SimulatedSite
 from shared.periods import Window, day_window, zone_of
