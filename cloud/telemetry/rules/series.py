@@ -91,7 +91,8 @@ def gauge_columns(metric: str, *, is_site: bool) -> GaugeColumns:
     name = found.name
     if "." in metric:
         raise NoSeriesError(f"metric {metric!r} is one channel; ask for resolution 'raw' and a device_id")
-    if name in _POWER_COLUMNS:
+    # A site's AC power is what its inverters generate; a hybrid inverter's own includes its battery, and is kept as it is.
+    if name in _POWER_COLUMNS and (is_site or name != "ac_power_kw"):
         prefix = _POWER_COLUMNS[name]
         return GaugeColumns(f"{prefix}_mean_kw", f"{prefix}_min_kw", f"{prefix}_max_kw")
     if name == "battery_soc_percent":
