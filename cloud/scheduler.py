@@ -126,13 +126,13 @@ async def run_scheduler(
         DatabaseUnavailableError: if the database cannot be opened at the start; later failures are logged and tried again.
     """
     ended = stop or asyncio.Event()
-    if stop is None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
         context = await context_opener(settings)()
         stack.push_async_callback(close_context, context)
+        if stop is None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, ended.set)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for sweep in sweeps:
             group.create_task(_sweep_forever(sweep, context, clock, ended))

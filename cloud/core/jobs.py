@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import dramatiq
+import dramatiq.errors
 import redis
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
@@ -131,7 +132,7 @@ class RedisJobs:
         )
         try:
             await asyncio.to_thread(self._broker.enqueue, message)
-        except (redis.RedisError, dramatiq.ConnectionError) as error:
+        except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
             _log.warning(
                 "job_not_sent", job=name, ids=ids, error=str(error), way_out="the scheduler's sweep will find it"
             )
