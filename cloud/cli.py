@@ -15,8 +15,7 @@ import typer
 import uvicorn
 
 from cloud import __version__
-from cloud.auth import repository as accounts
-from cloud.auth.service import Passwords
+from cloud.auth.service import Passwords, make_super_admin
 from cloud.billing.loading import load_tariffs
 from cloud.core.db import NOBODY, SYSTEM, Database
 from cloud.core.log import configure_logging
@@ -28,7 +27,6 @@ from cloud.main import create_app
 from cloud.scheduler import run_scheduler
 from cloud.web.services import open_database
 from cloud.worker import run_worker
-from shared.enums import UserRole
 from shared.errors import SolarHubError
 
 app = typer.Typer(
@@ -203,22 +201,11 @@ async def _check_database(settings: Settings) -> None:
 
 
 async def _make_admin(settings: Settings, email: str, password: str, names: tuple[str, str]) -> bool:
-    password_hash = await Passwords().hash(password)
     db = await Database.connect(settings.admin_url, pool_size=1, max_overflow=0, allow_privileged=True)
     try:
         async with db.transaction(SYSTEM) as conn:
-            existing = await accounts.find_account(conn, email)
-            if existing is None:
-                await accounts.add_account(
-                    conn,
-                    email=email,
-                    password_hash=password_hash,
-                    first_name=names[0],
-                    last_name=names[1],
-                    role=UserRole.SUPER_ADMIN,
-                )
-                return True
-            await accounts.set_password(conn, existing.id, password_hash, activate=True, role=UserRole.SUPER_ADMIN)
-            return False
+            return await make_super_admin(
+                conn, Passwords(), email=email, password=password, first_name=names[0], last_name=names[1]
+            )
     finally:
         await db.dispose()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,16 +55,17 @@ class VirtualClock:
         start: first moment.
         end: last moment.
         speed: seconds of this clock per real second.
-        epoch: Unix time (s) at which it starts to run.
+        epoch: Unix time (s) at which it starts to run, or the file that will say so.
     """
 
     start: datetime
     end: datetime
     speed: float
-    epoch: float
+    epoch: "float | EpochFile"
 
     def _elapsed(self) -> float:
-        elapsed = (time.time() - self.epoch) * self.speed
+        epoch = self.epoch.read() if isinstance(self.epoch, EpochFile) else self.epoch
+        elapsed = (time.time() - epoch) * self.speed
         return min(max(0.0, elapsed), (self.end - self.start).total_seconds())
 
     def now(self) -> datetime:
@@ -77,6 +79,23 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds / speed` of real time, whether the clock stands or runs."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
+
+
+class EpochFile:
+    """A Unix time (s) that somebody will write into a file: how several processes wait for each other before time begins.
+
+    The file must appear complete, by a rename.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._epoch = math.inf
+
+    def read(self) -> float:
+        """The moment; infinitely far away until the file is there."""
+        if self._epoch == math.inf and self._path.exists():
+            self._epoch = float(self._path.read_text(encoding="ascii"))
+        return self._epoch
 
 
 def to_ms(moment: datetime) -> int:

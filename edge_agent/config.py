@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
-from edge_agent.clock import Clock, SystemClock, VirtualClock
+from edge_agent.clock import Clock, EpochFile, SystemClock, VirtualClock
 from edge_agent.errors import ConfigError
 
 PREFIX = "SOLARHUB_EDGE_"
@@ -125,6 +125,8 @@ def _explain(error: ValidationError, source: Path | None) -> str:
 def clock_from_environment(environ: Mapping[str, str] = os.environ) -> Clock:
     """The box's clock, or a simulated one when all four `SOLARHUB_CLOCK_*` variables are set.
 
+    `SOLARHUB_CLOCK_EPOCH` is a Unix time, or the absolute path of a file that will hold one: until it is there the clock stands.
+
     Raises:
         ConfigError: if only some are set, or one is not readable.
     """
@@ -135,14 +137,16 @@ def clock_from_environment(environ: Mapping[str, str] = os.environ) -> Clock:
     if missing:
         raise ConfigError(f"{', '.join(missing)} not set; a simulated clock needs all of {', '.join(_CLOCK_NAMES)}")
     start, end = (_moment(name, given[name]) for name in _CLOCK_NAMES[:2])
-    speed, epoch = (_number(name, given[name]) for name in _CLOCK_NAMES[2:])
+    speed = _number(_CLOCK_NAMES[2], given[_CLOCK_NAMES[2]])
+    epoch = given[_CLOCK_NAMES[3]]
     if end <= start:
         raise ConfigError(f"{_CLOCK_NAMES[1]} is {end.isoformat()}, not after {_CLOCK_NAMES[0]} {start.isoformat()}")
     if speed <= 0:
         raise ConfigError(
             f"{_CLOCK_NAMES[2]} is {speed:g}; give seconds of the simulated clock per real second, above 0"
         )
-    return VirtualClock(start=start, end=end, speed=speed, epoch=epoch)
+    begins = EpochFile(Path(epoch)) if Path(epoch).is_absolute() else _number(_CLOCK_NAMES[3], epoch)
+    return VirtualClock(start=start, end=end, speed=speed, epoch=begins)
 
 
 def _moment(name: str, text: str) -> datetime:

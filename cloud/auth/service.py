@@ -21,6 +21,7 @@ from cloud.core.crypto import derive_key, new_token, token_hash
 from cloud.core.errors import UnauthenticatedError
 from cloud.core.ids import new_id
 from cloud.core.settings import Settings, SettingsError
+from shared.enums import UserRole
 
 ACCESS_TTL = timedelta(minutes=10)
 REFRESH_TTL = timedelta(days=30)
@@ -229,3 +230,23 @@ async def principal_of(conn: AsyncConnection, user_id: UUID) -> Principal:
     if principal is None:
         raise UnauthenticatedError("This account is not active.", code="token_invalid")
     return principal
+
+
+async def make_super_admin(
+    conn: AsyncConnection, passwords: Passwords, *, email: str, password: str, first_name: str, last_name: str
+) -> bool:
+    """Make an account a super administrator with this password; True if the account is new, False if it was there."""
+    password_hash = await passwords.hash(password)
+    existing = await repository.find_account(conn, email)
+    if existing is None:
+        await repository.add_account(
+            conn,
+            email=email,
+            password_hash=password_hash,
+            first_name=first_name,
+            last_name=last_name,
+            role=UserRole.SUPER_ADMIN,
+        )
+        return True
+    await repository.set_password(conn, existing.id, password_hash, activate=True, role=UserRole.SUPER_ADMIN)
+    return False

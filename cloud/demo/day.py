@@ -6,6 +6,7 @@ to the last digit.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,24 +18,23 @@ from zoneinfo import ZoneInfo
 
 from cloud.core.db import TenantContext
 from cloud.demo.edge import AgentProcess, Simulation, simulated_devices
-from cloud.demo.home import TIMEZONE, Home, register_home
+from cloud.demo.home import TIMEZONE, Home, register_home, watch_for_silence
 from cloud.demo.stack import DemoError, Stack, emptied, running_stack
 from cloud.ingest.repository import SiteCounts, site_counts
 from cloud.telemetry.repository.counts import bucket_counts
+from shared.enums import DeviceType
 
-SPEED = 864.0
-"""A day in 100 s."""
-
-HOLD_SECONDS = 20.0
-"""The day stands at midnight this long, so that everything is up and every device read when it begins."""
+SPEED = 960.0
+"""A day in 90 s."""
 
 POLL_INTERVAL_S = 60.0
 SILENCE_SECONDS = 8.0
-"""Real seconds without a word after which the cloud raises an alert: the cut lasts 25."""
+"""Real seconds without a word after which the cloud raises an alert: the cut lasts 22."""
 
 KILL_AT = timedelta(hours=9, minutes=30)
 CUT_AT = timedelta(hours=10)
 MEND_AT = timedelta(hours=16)
+_START_SECONDS = 60.0
 _DRAIN_SECONDS = 90.0
 _REPORT_SECONDS = 60.0
 _POLL_SECONDS = 0.5
@@ -44,15 +44,22 @@ FLOWS = ("generated", "consumed", "imported", "exported", "charged", "discharged
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class VirtualDay:
-    """A local day, and when each of its moments really happens."""
+    """A local day, and when each of its moments really happens.
+
+    Attributes:
+        start: its first moment, at which it stands until `begin`.
+        end: its last moment.
+        epoch_file: tells agent and simulation when the day began.
+        epoch: Unix time at which it began; infinitely far away before.
+    """
 
     start: datetime
     end: datetime
-    epoch: float
-    """Unix time at which the day begins to run."""
+    epoch_file: Path
     speed: float = SPEED
+    epoch: float = math.inf
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,8 +68,15 @@ class VirtualDay:
             "SOLARHUB_CLOCK_START": self.start.isoformat(),
             "SOLARHUB_CLOCK_END": self.end.isoformat(),
             "SOLARHUB_CLOCK_SPEED": str(self.speed),
-            "SOLARHUB_CLOCK_EPOCH": str(self.epoch),
+            "SOLARHUB_CLOCK_EPOCH": str(self.epoch_file),
         }
+
+    def begin(self) -> None:
+        """Let the day run, in every process that was given it."""
+        self.epoch = time.time()
+        draft = self.epoch_file.with_suffix(".draft")
+        draft.write_text(repr(self.epoch), encoding="ascii")
+        draft.rename(self.epoch_file)
 
     async def until(self, since_midnight: timedelta, stack: Stack) -> None:
         """Wait for a moment of the day; a process that ends meanwhile ends the wait."""
@@ -98,21 +112,22 @@ async def run_day(folder: Path, *, tell: Tell) -> dict[str, Any]:
 
 async def _day_on(stack: Stack, tell: Tell) -> dict[str, Any]:
     start, end = yesterday(datetime.now(UTC))
-    day = VirtualDay(start, end, epoch=time.time() + HOLD_SECONDS)
+    day = VirtualDay(start, end, epoch_file=stack.folder / "day-began")
     async with simulated_devices(stack, day.environment) as simulation:
         home = await register_home(
             stack.client,
             simulation.endpoints,
             commissioned_at=start - timedelta(days=30),
             poll_interval_s=POLL_INTERVAL_S,
-            silence_s=SILENCE_SECONDS,
         )
         agent = AgentProcess(stack, {**day.environment, **_agent_settings(stack)})
         await agent.enrol(home.claim_code)
         await agent.start()
         try:
-            await _until_all_read(agent, day)
-            tell(f"devices and agent are up; {start:%Y-%m-%d} begins")
+            await _until_all_heard(stack, home)
+            await watch_for_silence(stack.client, home, longest_s=SILENCE_SECONDS)
+            tell("devices and agent are up, and every device has been read at midnight: the day begins")
+            await asyncio.to_thread(day.begin)
             await _live_through(day, stack, agent, tell)
             return await _settle(stack, home, agent, simulation=simulation, day=day, tell=tell)
         finally:
@@ -131,17 +146,25 @@ def _agent_settings(stack: Stack) -> dict[str, str]:
     }
 
 
-async def _until_all_read(agent: AgentProcess, day: VirtualDay) -> None:
+async def _until_all_heard(stack: Stack, home: Home) -> None:
+    """Wait until the cloud has heard of each device that counts energy: then each was read at midnight, and time may begin.
+
+    The sensor is asked once in each of its intervals, and midnight may be over before its first message: it has its say a minute later.
+    """
+    deadline = time.monotonic() + _START_SECONDS
     while True:
-        devices = (await agent.status())["devices"]
-        if devices and all(device["at"] for device in devices):
-            break
-        if time.time() > day.epoch:
-            silent = [device["name"] for device in devices if not device["at"]]
-            raise DemoError(f"the day began before {silent} had been read; the machine is too slow for this demo")
+        stack.check()
+        devices = (await stack.client.get("/devices", site_id=home.site_id))["items"]
+        silent = [
+            device["name"]
+            for device in devices
+            if device["last_seen_at"] is None and device["device_type"] != DeviceType.SENSOR
+        ]
+        if not silent:
+            return
+        if time.monotonic() > deadline:
+            raise DemoError(f"nothing was heard of {silent} in {_START_SECONDS:.0f} s; see agent.log in {stack.folder}")
         await asyncio.sleep(_POLL_SECONDS)
-    if time.time() > day.epoch:
-        raise DemoError("the day began before every device had been read; the machine is too slow for this demo")
 
 
 async def _live_through(day: VirtualDay, stack: Stack, agent: AgentProcess, tell: Tell) -> None:
@@ -181,7 +204,7 @@ async def _settle(
         "duplicates": counts.duplicates + max(0, counts.readings - status["readings_total"]),
         "missing": max(0, status["readings_total"] - counts.readings),
         "true_energy_kwh": {flow: truth["counter_energy_kwh"][flow] for flow in FLOWS},
-        "cloud_energy_kwh": _flows(energy["items"][0]),
+        "cloud_energy_kwh": _flows(energy["days"][0]),
         "buckets": await _buckets(stack, home),
         "alerts": [_alert(alert) for alert in alerts],
         "bill_total_pkr": bill["bill_breakdown"]["total_bill"],
@@ -200,18 +223,19 @@ def _alert(alert: Mapping[str, Any]) -> dict[str, Any]:
 async def _until_drained(stack: Stack, home: Home, agent: AgentProcess) -> tuple[dict[str, Any], SiteCounts]:
     """Wait until the agent's buffer is empty and every bucket is computed."""
     deadline = time.monotonic() + _DRAIN_SECONDS
+    counts = await _counts(stack, home)
     while True:
         stack.check()
-        status = await agent.status()
-        counts = await _counts(stack, home)
-        waiting = status["pending_readings"] + status["pending_alert_changes"] + counts.dirty
-        if not waiting and counts.readings >= status["readings_total"]:
-            return status, counts
+        before, counts = counts, await _counts(stack, home)
+        # The agent's own command costs a second of a small machine: it is asked once nothing moves in the cloud any more.
+        if counts == before and not counts.dirty:
+            status = await agent.status()
+            if not status["pending_readings"] + status["pending_alert_changes"]:
+                return status, counts
         if time.monotonic() > deadline:
             raise DemoError(
-                f"after {_DRAIN_SECONDS:.0f} s {status['pending_readings']} readings and {status['pending_alert_changes']} alerts"
-                f" wait at the agent, {counts.dirty} buckets in the cloud, {counts.readings} of {status['readings_total']} readings"
-                f" arrived; see the logs in {stack.folder}"
+                f"after {_DRAIN_SECONDS:.0f} s the agent or the cloud still has work: {counts.readings} readings arrived,"
+                f" {counts.dirty} buckets wait; see the logs in {stack.folder}"
             )
         await asyncio.sleep(_POLL_SECONDS)
 
@@ -235,7 +259,6 @@ async def _report(stack: Stack, home: Home, *, first: str, last: str) -> dict[st
     report = await stack.client.post(
         "/reports",
         {
-            "organization_id": home.organization_id,
             "report_type": "performance_summary",
             "name": "Performance summary",
             "format": "pdf",

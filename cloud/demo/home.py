@@ -26,16 +26,14 @@ async def register_home(
     *,
     commissioned_at: datetime,
     poll_interval_s: float,
-    silence_s: float,
 ) -> Home:
-    """Create organisation, site, devices and alert rules, and ask for a claim code.
+    """Create organisation, site, devices and the agent's alert rule, and ask for a claim code.
 
     Args:
         client: logged in.
         endpoints: where the simulated devices listen, as `solarhub-edge simulate --json` prints them.
         commissioned_at: readings before it would count for nothing.
         poll_interval_s: of every device.
-        silence_s: how long the cloud waits before it raises an alert.
     """
     slug = f"demo-{commissioned_at:%Y%m%d}-{endpoints['meter']['port']}"
     organization = await client.post("/organizations", {"name": "Demo Solar", "slug": slug})
@@ -50,10 +48,20 @@ async def register_home(
                 **device,
             },
         )
-    for rule in _rules(silence_s):
-        await client.post(f"/organizations/{organization['id']}/alert-rules", {"site_id": site["id"], **rule})
     claim = await client.post(f"/sites/{site['id']}/claim-codes")
-    return Home(organization["id"], site["id"], claim["code"])
+    home = Home(organization["id"], site["id"], claim["code"])
+    await _add_rule(client, home, _VOLTAGE_RULE)
+    return home
+
+
+async def watch_for_silence(client: CloudClient, home: Home, *, longest_s: float) -> None:
+    """Let the cloud raise an alert when nothing is heard of the site for so long; call it once the site has been heard."""
+    condition = {"metric": "link_up", "operator": "no_data", "duration_seconds": longest_s}
+    await _add_rule(client, home, {"name": "Nothing heard", "severity": "critical", "condition": condition})
+
+
+async def _add_rule(client: CloudClient, home: Home, rule: Mapping[str, Any]) -> None:
+    await client.post(f"/organizations/{home.organization_id}/alert-rules", {"site_id": home.site_id, **rule})
 
 
 def _site(organization_id: str) -> dict[str, Any]:
@@ -124,23 +132,15 @@ def _devices(endpoints: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-def _rules(silence_s: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": "Grid voltage high",
-            "severity": "warning",
-            "condition": {
-                "metric": "ac_voltage_v.l1",
-                "operator": "gt",
-                "threshold": 255.0,
-                "clear_threshold": 250.0,
-                "duration_seconds": 120,
-                "device_type": "meter",
-            },
-        },
-        {
-            "name": "Nothing heard",
-            "severity": "critical",
-            "condition": {"metric": "link_up", "operator": "no_data", "duration_seconds": silence_s},
-        },
-    ]
+_VOLTAGE_RULE: dict[str, Any] = {
+    "name": "Grid voltage high",
+    "severity": "warning",
+    "condition": {
+        "metric": "ac_voltage_v.l1",
+        "operator": "gt",
+        "threshold": 255.0,
+        "clear_threshold": 250.0,
+        "duration_seconds": 120,
+        "device_type": "meter",
+    },
+}

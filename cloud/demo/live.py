@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud.demo.edge import AgentProcess, simulated_devices
-from cloud.demo.home import Home, register_home
+from cloud.demo.home import Home, register_home, watch_for_silence
 from cloud.demo.stack import ADMIN_EMAIL, Stack, emptied, running_stack
 
 _POLL_INTERVAL_S = 5.0
@@ -41,8 +41,8 @@ async def run_live(folder: Path, *, tell: Tell) -> None:
             simulation.endpoints,
             commissioned_at=datetime.now(UTC) - timedelta(days=1),
             poll_interval_s=_POLL_INTERVAL_S,
-            silence_s=_SILENCE_SECONDS,
         )
+        await watch_for_silence(stack.client, home, longest_s=_SILENCE_SECONDS)
         agent = AgentProcess(stack, _agent_settings(stack))
         await agent.enrol(home.claim_code)
         await agent.start()

@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cloud.core.db import Database
+from cloud.auth.service import Passwords, make_super_admin
+from cloud.billing.loading import load_tariffs
+from cloud.core.db import SYSTEM, Database
 from cloud.core.migrate import upgrade
 from cloud.core.roles import ensure_login_role, url_of_login
 from cloud.demo.client import CloudClient
@@ -96,7 +98,6 @@ async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
         servers = await stack.enter_async_context(await start_services(folder, environ=os.environ, durable=durable))
         environment = await _prepare(servers, folder)
         password = secrets.token_urlsafe(12)
-        await _create_admin(folder, environment, password)
         port, broker_port = free_port(), free_port()
         environment["SOLARHUB_PUBLIC_URL"] = url = f"http://127.0.0.1:{port}"
         children = [
@@ -110,6 +111,7 @@ async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
         ]
         db = await Database.connect(environment["SOLARHUB_DATABASE_URL"], pool_size=1)
         stack.push_async_callback(db.dispose)
+        await _fill(db, password)
         ready = Stack(
             folder=folder,
             environment=environment,
@@ -127,28 +129,29 @@ async def running_stack(folder: Path, *, durable: bool) -> AsyncIterator[Stack]:
 
 
 async def _prepare(servers: Services, folder: Path) -> dict[str, str]:
-    """Migrate the database, make the application's login, load the tariffs; returns the cloud's settings."""
+    """Migrate the database and make the application's login; returns the cloud's settings."""
     await asyncio.to_thread(upgrade, servers.admin_database_url)
     database_url = servers.database_url
     if database_url is None:
         app_password = secrets.token_urlsafe(24)
         await ensure_login_role(servers.admin_database_url, APP_LOGIN, password=app_password)
         database_url = url_of_login(servers.admin_database_url, APP_LOGIN, password=app_password)
-    environment = {
+    return {
         "SOLARHUB_DATABASE_URL": database_url,
         "SOLARHUB_ADMIN_DATABASE_URL": servers.admin_database_url,
         "SOLARHUB_REDIS_URL": servers.redis_url,
         "SOLARHUB_SECRET_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "SOLARHUB_FILES_DIR": str(folder / "files"),
     }
-    await _run_once("tariffs", ["tariffs", "load"], folder=folder, environment=environment)
-    return environment
 
 
-async def _create_admin(folder: Path, environment: dict[str, str], password: str) -> None:
-    command = ["create-admin", "--email", ADMIN_EMAIL, "--first-name", "Demo", "--last-name", "Owner"]
-    secret = {"SOLARHUB_ADMIN_PASSWORD": password}
-    await _run_once("create-admin", command, folder=folder, environment=environment | secret)
+async def _fill(db: Database, password: str) -> None:
+    """What `solarhub tariffs load` and `solarhub create-admin` do, without two more processes on a small machine."""
+    async with db.transaction(SYSTEM) as conn:
+        await load_tariffs(conn)
+        await make_super_admin(
+            conn, Passwords(), email=ADMIN_EMAIL, password=password, first_name="Demo", last_name="Owner"
+        )
 
 
 async def _until_ready(stack: Stack) -> None:
@@ -160,12 +163,6 @@ async def _until_ready(stack: Stack) -> None:
     raise DemoError(
         f"the API did not get ready within {_READY_SECONDS:.0f} s; the end of its log:\n{stack.children[0].log_tail()}"
     )
-
-
-async def _run_once(name: str, arguments: list[str], *, folder: Path, environment: dict[str, str]) -> None:
-    async with running(name, [program("solarhub"), *arguments], folder=folder, environment=environment) as child:
-        if await child.process.wait() != 0:
-            raise DemoError(f"solarhub {' '.join(arguments)} failed; the end of its log:\n{child.log_tail()}")
 
 
 def _broker_command(folder: Path, port: int) -> list[str]:
