@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -141,14 +141,6 @@ def _pending_jobs() -> PendingJobs:
 
 AfterCommit = Annotated[PendingJobs, Depends(_pending_jobs)]
 """Dependency: `after_commit.add("telemetry.roll_up", site_id=site_id)`; sent once the request's transaction is committed."""
-
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias=HEADER,
-        description="Of a POST: the same key and body within 24 hours give the same answer, and happen once.",
-    ),
-]
 
 
 @asynccontextmanager

@@ -10,7 +10,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from cloud.web.deps import ACCESS_TOKEN
 from cloud.web.errors import Problem
+from cloud.web.idempotency import HEADER
+
+_NO_REPEATS = "sessions"
+_KEY_PARAMETER: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key and body within 24 hours give the same answer, and happen once; a random UUID does well.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 
 ASSETS = Path(__file__).parent / "static" / "swagger-ui"
 _ASSETS_PATH = "/docs/assets"
@@ -67,8 +78,17 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for item in document["paths"].values():
+            _describe_repeats(item.get("post"))
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _describe_repeats(operation: dict[str, Any] | None) -> None:
+    """The header is read where a transaction begins, not declared by each endpoint: say here who takes it."""
+    takes_it = operation is not None and {ACCESS_TOKEN: []} in operation.get("security", ())
+    if operation is not None and takes_it and _NO_REPEATS not in operation.get("tags", ()):
+        operation.setdefault("parameters", []).append(_KEY_PARAMETER)
 
 
 def install_docs(app: FastAPI) -> None:
