@@ -91,8 +91,9 @@ def _address_rate(services: Services) -> Rate:
     return Rate("address", services.settings.rate_limit_address_per_minute, 60)
 
 
+ACCESS_TOKEN = "access token"  # noqa: S105 -- the scheme's name in the API's description
 _bearer = HTTPBearer(
-    auto_error=False, scheme_name="access token", description="Access token of `POST /api/v1/auth/login`."
+    auto_error=False, scheme_name=ACCESS_TOKEN, description="Access token of `POST /api/v1/auth/login`."
 )
 
 
