@@ -49,7 +49,7 @@ lint: $(READY)
 	$(BIN)/deptry .
 
 fast-tests: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(FAST_TESTS)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" --hypothesis-profile fast $(FAST_TESTS)
 
 test: $(READY) test-packages ## the whole suite in random order
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
