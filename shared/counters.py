@@ -35,8 +35,7 @@ NOISE_WH = 500
 
 RESOLUTION_WH = 100
 """Step of the coarsest common counters (0.1 kWh): the least that an increment may be, however short the time."""
-
-_HEADROOM_NUMERATOR, _HEADROOM_DENOMINATOR = 5, 4
+_HEADROOM = (5, 4)
 """1.25 x rated power: inverters exceed their rating for minutes at low temperature and at cloud edges."""
 
 _PLATEAU_US = 3_600_000_000
@@ -123,8 +122,8 @@ class CounterLimits:
         """Largest plausible increment in so many microseconds, without the step of the resolution."""
         if self.rated_kw is None:
             return None
-        rated_w = round(self.rated_kw * 1000)
-        return rated_w * _HEADROOM_NUMERATOR * elapsed_us // (_HEADROOM_DENOMINATOR * _US_PER_HOUR)
+        over, under = _HEADROOM
+        return round(self.rated_kw * 1000) * over * elapsed_us // (under * _US_PER_HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +168,7 @@ def energy_deltas(
         # A lifetime counter of zero beside it: the device was not up yet, its zeros say nothing.
         if sample.today_wh is not None and sample.total_wh != 0:
             daily.take(_us(sample.at), sample.today_wh)
-    chosen = lifetime.finish()
-    chosen = _merge(chosen, daily.finish())
+    chosen = _merge(lifetime.finish(), daily.finish())
     return _merge(chosen, _integrated(ordered, limits, taken=chosen))
 
 
@@ -202,17 +200,23 @@ def wh_of(kwh: float | None) -> int | None:
     return None if kwh is None else round(kwh * 1000)
 
 
+# Plain numbers inside: a flag object for every reading would cost more than the rest of the rule.
+_RESET, _ROLLOVER, _GAP = int(CounterFlag.RESET), int(CounterFlag.ROLLOVER), int(CounterFlag.GAP)
+
+
 @dataclass(slots=True)
 class _Span:
-    """An increment in microseconds of Unix time."""
+    """An increment in microseconds of Unix time; `flags` are bits of `CounterFlag`."""
 
     start: int
     end: int
     energy_wh: int
-    flags: CounterFlag
+    flags: int
 
     def as_delta(self, method: CounterMethod) -> Delta:
-        flags = self.flags if method is CounterMethod.LIFETIME else self.flags | CounterFlag.ESTIMATED
+        flags = CounterFlag(self.flags)
+        if method is not CounterMethod.LIFETIME:
+            flags |= CounterFlag.ESTIMATED
         return Delta(_moment(self.start), _moment(self.end), self.energy_wh, flags, method)
 
 
@@ -265,33 +269,33 @@ class _Fold:
         if gain is None or (gap and gain and base.value == 0 and self.method is CounterMethod.LIFETIME):
             return False
         if gap:
-            flags |= CounterFlag.GAP
+            flags |= _GAP
         if gain or gap or flags:
             self._close_plateau(base, until=start)
             self._add(start, at, gain, flags)
             base.first = at
         base.last = at
         # Noise holds the higher value; a rollover and a new day really are lower.
-        if value > base.value or flags & CounterFlag.ROLLOVER or self._is_new_day(base.value, value):
+        if value > base.value or flags & _ROLLOVER or self._is_new_day(base.value, value):
             base.value, base.first = value, at
         self.pending = None
         return True
 
-    def _gain(self, before: int, after: int, *, elapsed: int) -> tuple[int | None, CounterFlag]:
+    def _gain(self, before: int, after: int, *, elapsed: int) -> tuple[int | None, int]:
         largest = self.limits.largest_wh(elapsed)
         ceiling = None if largest is None else largest + self.limits.resolution_wh
         step = after - before
         if step >= 0:
-            return (step if _within(step, ceiling) else None), CounterFlag.NONE
+            return (step if _within(step, ceiling) else None), 0
         if self._is_new_day(before, after):
-            return (after if _within(after, ceiling) else None), CounterFlag.NONE
+            return (after if _within(after, ceiling) else None), 0
         if -step <= self.limits.noise_wh:
-            return 0, CounterFlag.NONE
+            return 0, 0
         width = self.limits.width_wh
         # Without a rated power the ceiling is a hundredth of the register: closer to its end than to anything else.
         if width is not None and _within(step + width, ceiling if ceiling is not None else width // 100):
-            return step + width, CounterFlag.ROLLOVER
-        return None, CounterFlag.NONE
+            return step + width, _ROLLOVER
+        return None, 0
 
     def _is_new_day(self, before: int, after: int) -> bool:
         if self.method is not CounterMethod.DAILY or after >= before:
@@ -326,23 +330,23 @@ class _Fold:
         if self.base is not None:
             self._close_plateau(self.base, until=self.base.last)
             if event.final_wh is not None and event.final_wh > self.base.value and moment > self.base.last:
-                self._add(self.base.last, moment, event.final_wh - self.base.value, CounterFlag.NONE)
+                self._add(self.base.last, moment, event.final_wh - self.base.value, 0)
         self.base, self.pending, self.was_reset = None, None, True
         if not reaches_reading or event.initial_wh is None or event.initial_wh > value or moment >= at:
             return False
         # Somebody read the new counter when it was fitted: what it shows now beyond that is energy, even after a gap.
-        self._add(moment, at, value - event.initial_wh, CounterFlag.NONE)
+        self._add(moment, at, value - event.initial_wh, 0)
         self.base = _Base(at, at, value)
         return True
 
     def _close_plateau(self, base: _Base, *, until: int) -> None:
         """The time in which the counter stood still is known too: an increment of 0."""
         if until > base.first:
-            self._add(base.first, until, 0, CounterFlag.NONE)
+            self._add(base.first, until, 0, 0)
 
-    def _add(self, start: int, end: int, energy_wh: int, flags: CounterFlag) -> None:
+    def _add(self, start: int, end: int, energy_wh: int, flags: int) -> None:
         if self.was_reset:
-            flags |= CounterFlag.RESET
+            flags |= _RESET
             self.was_reset = False
         self.spans.append(_Span(start, end, energy_wh, flags))
 
@@ -369,7 +373,7 @@ def _merge(chosen: list[Delta], others: Iterable[Delta]) -> list[Delta]:
     added = []
     for other in others:
         follower = bisect.bisect_left(starts, other.end)
-        if follower == 0 or chosen[follower - 1].end <= other.start:
+        if not follower or chosen[follower - 1].end <= other.start:
             added.append(other)
     return sorted([*chosen, *added], key=lambda delta: delta.start)
 

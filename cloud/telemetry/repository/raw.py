@@ -8,18 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
 from cloud.ingest.tables import TelemetryReading
-from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH
+from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE
 from cloud.telemetry.rules.facts import COUNTERS, RawReading
 from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
-from shared.enums import Quality
 from shared.periods import Window
 
 NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Double))
 """Columns of the raw table that hold numbers."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_UNUSABLE = int(Quality.FUTURE | Quality.BEFORE_DEVICE | Quality.LINK_DOWN)
-_ANCHOR = f"quality & {_UNUSABLE} = 0 AND num_nonnulls({', '.join(COUNTERS)}) > 0"
+_ANCHOR = f"quality & {UNUSABLE} = 0 AND num_nonnulls({', '.join(COUNTERS)}) > 0"
 
 
 async def anchors_before(

@@ -27,9 +27,13 @@ REACH = timedelta(days=40)
 """A gap longer than this is not bridged."""
 
 
+UNUSABLE = sum(flag for flag in Quality if not flag.enters_rollups)
+"""Bits of which each keeps a reading out of everything, as a plain number: they are looked at once per reading."""
+
+
 def is_valid(reading: RawReading) -> bool:
     """Whether anything may be computed from the reading."""
-    return Quality(reading.quality).enters_rollups
+    return not reading.quality & UNUSABLE
 
 
 def is_anchor(reading: RawReading) -> bool:

@@ -170,6 +170,9 @@ COUNTERS = tuple(
 )
 """Every counter column."""
 
+POWERS = ("ac_power_kw", "dc_power_kw", "grid_power_kw", "battery_power_kw", "load_power_kw")
+"""Every gauge from which a flow's power is read."""
+
 
 def generation_kw(values: Mapping[str, float | None]) -> float | None:
     """What an inverter puts out from its modules (kW).

@@ -1,7 +1,6 @@
 """Quarter-hours of a device: energy by the counter rule, power and other gauges weighted by time."""
 
 import bisect
-import dataclasses
 import functools
 import itertools
 import math
@@ -12,7 +11,9 @@ from typing import Any, TypedDict
 
 from cloud.telemetry.rules.context import REACH, Timeline, is_valid
 from cloud.telemetry.rules.facts import (
+    COUNTERS,
     FLOW_SOURCES,
+    POWERS,
     DeviceFacts,
     Flow,
     FlowSource,
@@ -26,7 +27,7 @@ from cloud.telemetry.rules.gauges import US_PER_SECOND, Course, Samples, microse
 from shared.counters import CounterFlag, Delta, FlowSample, allocate, energy_deltas, wh_of
 from shared.enums import DeviceType, Quality
 from shared.metrics import METRICS, Rollup, UnknownMetricError, metric_of
-from shared.periods import QUARTER_HOUR
+from shared.periods import QUARTER_HOUR, Window
 
 QUARTER_S = 900
 _FULL_LOAD = 0.99
@@ -111,6 +112,7 @@ _OTHER_GAUGES = tuple(
 )
 
 
+_FLOW_KEYS = frozenset({*COUNTERS, *POWERS})
 _GAUGES = frozenset({*OWN_COLUMNS, *_OTHER_GAUGES, PLANE_OF_ARRAY})
 
 
@@ -143,10 +145,15 @@ def device_hour(timeline: Timeline, hour: datetime, device: DeviceFacts, site: S
     """
     straddle = timedelta(seconds=device.max_gap_s)
     context = timeline.context(hour, straddle=straddle)
-    readings = [_sane(reading, device) for reading in context if is_valid(reading)]
     edges = [hour + index * QUARTER_HOUR for index in range(5)]
+    near = Window(edges[0] - straddle, edges[-1] + straddle)
+    readings = [
+        _sane(reading, device, every_value=near.start <= reading.at <= near.end)
+        for reading in context
+        if is_valid(reading)
+    ]
     tallies = _energies(readings, edges, device, site)
-    gauges = _Gauges.of(readings, device)
+    gauges = _Gauges.of([reading for reading in readings if near.start <= reading.at <= near.end], device)
     moments = [reading.at for reading in context if not reading.quality & _WRONG_TIME]
     rows = []
     for index, (start, end) in enumerate(itertools.pairwise(edges)):
@@ -156,10 +163,17 @@ def device_hour(timeline: Timeline, hour: datetime, device: DeviceFacts, site: S
     return rows
 
 
-def _sane(reading: RawReading, device: DeviceFacts) -> RawReading:
-    """Leave out the values that cannot be true; they stay in the raw row, with a flag."""
-    values = {key: value for key, value in reading.values.items() if value is not None and _is_sane(key, value, device)}
-    return dataclasses.replace(reading, values=values)
+def _sane(reading: RawReading, device: DeviceFacts, *, every_value: bool) -> RawReading:
+    """Leave out the values that cannot be true; they stay in the raw row, with a flag.
+
+    Of readings away from the hour only those of energy flows are looked at; the gauges there decide nothing.
+    """
+    values = {
+        key: value
+        for key, value in reading.values.items()
+        if value is not None and (every_value or key in _FLOW_KEYS) and _is_sane(key, value, device)
+    }
+    return RawReading(reading.at, reading.quality, values)
 
 
 _metric_of = functools.lru_cache(maxsize=1024)(metric_of)

@@ -1,0 +1,83 @@
+"""The job after ingest, and the sweeps."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from cloud.core.db import SYSTEM
+from cloud.core.files import Files
+from cloud.core.jobs import JobContext
+from cloud.core.settings import Settings
+from cloud.telemetry import tasks
+from cloud.telemetry.repository import queue
+from edge_agent.drivers.simulated import SimulatedSite
+from shared.periods import Window, day_window, zone_of
+from tests.fakes import FakeJobs
+from tests.integration.telemetry.home import Home, moments, observe
+
+MORNING = Window(
+    day_window(date(2026, 6, 1), zone_of("Asia/Karachi")).start + timedelta(hours=6),
+    day_window(date(2026, 6, 1), zone_of("Asia/Karachi")).start + timedelta(hours=9),
+)
+
+
+def context_of(home: Home) -> JobContext:
+    # The task looks at the database only.
+    return JobContext(
+        settings=cast("Settings", None), db=home.db, jobs=FakeJobs(), files=cast("tasks.JobContext", None)
+    )  # type: ignore[arg-type]
+
+
+async def send_morning(home: Home, roof: SimulatedSite) -> None:
+    for at in moments(MORNING.start, MORNING.end, step=timedelta(minutes=15)):
+        await home.send(observe(home, roof, at))
+
+
+async def waiting(home: Home) -> int:
+    async with home.db.transaction(SYSTEM) as conn:
+        return len(await queue.marks(conn, home.site_id, limit=1_000))
+
+
+async def test_the_job_settles_the_site(home: Home, roof: SimulatedSite) -> None:
+    await send_morning(home, roof)
+    assert await waiting(home) > 0
+    await tasks.roll_up(context_of(home), site_id=str(home.site_id))
+    assert await waiting(home) == 0
+    truth = roof.counter_energy_wh(MORNING.start, MORNING.end)
+    assert (await home.day(date(2026, 6, 1)))["energy_generated_kwh"] == truth.generated / 1000
+
+
+async def test_a_job_for_a_site_that_is_gone_ends(home: Home) -> None:
+    await tasks.roll_up(context_of(home), site_id=str(UUID(int=1)))
+    assert await waiting(home) == 0
+
+
+async def test_a_long_queue_goes_on_in_the_sweep(
+    home: Home, roof: SimulatedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "PASSES_PER_JOB", 0)
+    await send_morning(home, roof)
+    await tasks.roll_up(context_of(home), site_id=str(home.site_id))
+    left = await waiting(home)
+    assert left > 0
+    assert await tasks.sweep(home.db) >= left
+    assert await tasks.sweep(home.db) == 0
+
+
+async def test_partitions_are_there_before_they_are_needed(home: Home) -> None:
+    await tasks.make_partitions(home.db)
+    names = {row["name"] for row in await home.rows("SELECT relname AS name FROM pg_class WHERE relispartition")}
+    for month in {datetime.now(UTC), datetime.now(UTC) + tasks.AHEAD}:
+        assert f"telemetry_quarter_hour_p{month:%Y%m}" in names
+        assert f"telemetry_hourly_summary_p{month:%Y%m}" in names
+    strays = await home.rows("SELECT sum(stray) AS n FROM solarhub_stray_rows()")
+    assert strays == [{"n": 0}]
+
+
+async def test_rollups_of_an_old_month_go_to_its_own_partition(home: Home, roof: SimulatedSite) -> None:
+    await send_morning(home, roof)
+    await home.roll_up()
+    rows = await home.rows("SELECT DISTINCT tableoid::regclass::text AS name FROM telemetry_quarter_hour")
+    assert rows == [{"name": "telemetry_quarter_hour_p202606"}]
