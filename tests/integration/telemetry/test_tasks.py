@@ -25,9 +25,7 @@ MORNING = Window(
 
 def context_of(home: Home) -> JobContext:
     # The task looks at the database only.
-    return JobContext(
-        settings=cast("Settings", None), db=home.db, jobs=FakeJobs(), files=cast("tasks.JobContext", None)
-    )  # type: ignore[arg-type]
+    return JobContext(settings=cast(Settings, None), db=home.db, jobs=FakeJobs(), files=cast(Files, None))
 
 
 async def send_morning(home: Home, roof: SimulatedSite) -> None:
