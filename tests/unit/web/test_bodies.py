@@ -31,6 +31,13 @@ def test_a_bomb_is_given_up_early() -> None:
 @pytest.mark.parametrize(
     "damaged",
     [b"", b"not gzip", gzip.compress(b"x" * 100)[:-1], gzip.compress(b"x")[:12], gzip.compress(b"one") + b"more"],
+    ids=[
+        "nothing",
+        "other bytes",
+        "without its end",
+        "without its middle",
+        "with a tail",
+    ],  # gzip's header has the time
 )
 def test_a_damaged_stream_is_told_so(damaged: bytes) -> None:
     with pytest.raises(ValidationFailedError, match="complete gzip stream"):
