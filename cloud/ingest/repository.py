@@ -18,7 +18,7 @@ from cloud.core.ids import new_id
 from cloud.devices.tables import Device
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.tables import EdgeGateway
-from cloud.ingest.rules import TEXT_COLUMNS, KnownDevice, Quarantined, RawRow, Snapshot, Span, columns_in
+from cloud.ingest.rules import TEXT_COLUMNS, DirtyBucket, KnownDevice, Quarantined, RawRow, Snapshot, columns_in
 from shared.enums import DeviceStatus
 
 _to_json = msgspec.json.Encoder().encode
@@ -174,54 +174,22 @@ async def touch_devices(conn: AsyncConnection, *, site_id: UUID, device_ids: Seq
     )
 
 
-async def mark_dirty(
-    conn: AsyncConnection, edge: EdgeIdentity, found: Sequence[Span], *, priority: int, at: datetime
-) -> None:
-    """Queue every quarter-hour that new readings change.
-
-    A counter's increment belongs to the time between two samples, and a drop is judged by the two samples after it: so a span reaches
-    from the second sample before it to the second after it.
-    """
+async def mark_dirty(conn: AsyncConnection, edge: EdgeIdentity, found: Sequence[DirtyBucket], *, at: datetime) -> None:
+    """Queue the quarter-hours that new readings fall into; the roll-up finds by itself what a counter's step changes beyond."""
     pg = await asyncpg_of(conn)
     await pg.execute(
         """
-        WITH span AS (
-            SELECT * FROM unnest($3::uuid[], $4::timestamptz[], $5::timestamptz[]) AS u (device_id, first_at, last_at)
-        ), reach AS (
-            SELECT device_id,
-                coalesce(
-                    (SELECT min(near.at) FROM (
-                        SELECT r.at FROM telemetry_readings r
-                        WHERE r.site_id = $1 AND r.device_id = span.device_id
-                          AND r.at < span.first_at AND r.at >= span.first_at - interval '1 hour'
-                        ORDER BY r.at DESC LIMIT 2) AS near HAVING count(*) = 2),
-                    (SELECT min(far.at) FROM (
-                        SELECT r.at FROM telemetry_readings r
-                        WHERE r.site_id = $1 AND r.device_id = span.device_id AND r.at < span.first_at
-                        ORDER BY r.at DESC LIMIT 2) AS far),
-                    span.first_at) AS first_at,
-                coalesce(
-                    (SELECT max(next.at) FROM (
-                        SELECT r.at FROM telemetry_readings r
-                        WHERE r.site_id = $1 AND r.device_id = span.device_id AND r.at > span.last_at
-                        ORDER BY r.at LIMIT 2) AS next),
-                    span.last_at) AS last_at
-            FROM span
-        )
         INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
-        SELECT DISTINCT $1::uuid, $2::uuid, reach.device_id, bucket, $6::integer, $7::timestamptz
-        FROM reach, generate_series(
-            date_bin('15 minutes', reach.first_at, 'epoch'), date_bin('15 minutes', reach.last_at, 'epoch'), '15 minutes'
-        ) AS bucket
+        SELECT $1, $2, dirty.device_id, dirty.bucket, dirty.priority, $6
+        FROM unnest($3::uuid[], $4::timestamptz[], $5::integer[]) AS dirty (device_id, bucket, priority)
         ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET
             generation = queue.generation + 1, priority = least(queue.priority, excluded.priority)
         """,
         edge.site_id,
         edge.organization_id,
-        [span.device_id for span in found],
-        [span.first_at for span in found],
-        [span.last_at for span in found],
-        priority,
+        [dirty.device_id for dirty in found],
+        [dirty.bucket for dirty in found],
+        [LIVE if dirty.is_live else BACKFILL for dirty in found],
         at,
     )
 

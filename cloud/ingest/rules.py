@@ -201,24 +201,35 @@ def sequence_step(
     return SequenceStep(SequenceVerdict.NEXT, acked_seq)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of one device's new readings without a quarter-hour between two of them that has none."""
+LIVE_AGE = timedelta(hours=1)
+"""Readings up to this old are rolled up before older ones, so that a flood of late ones never delays what is fresh."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DirtyBucket:
+    """A quarter-hour of a device that must be computed again.
+
+    Attributes:
+        bucket: its start, UTC.
+        is_live: whether it goes before back-fill.
+    """
 
     device_id: UUID
-    first_at: datetime
-    last_at: datetime
+    bucket: datetime
+    is_live: bool
 
 
-def spans(device_id: UUID, moments: Iterable[datetime]) -> list[Span]:
-    """Join a device's new moments into spans, so that one late reading of last year does not stand for the whole year."""
-    joined: list[Span] = []
-    for at in sorted(moments):
-        if joined and quarter_hour_floor(at) - quarter_hour_floor(joined[-1].last_at) <= QUARTER_HOUR:
-            joined[-1] = Span(device_id, joined[-1].first_at, at)
-        else:
-            joined.append(Span(device_id, at, at))
-    return joined
+def dirty_buckets(rows: Iterable[RawRow], *, now: datetime) -> list[DirtyBucket]:
+    """The quarter-hours that new rows fall into, each once, in the order of devices and time: every writer locks in the same order.
+
+    Rows that never enter rollups (a date in the future, before the device existed, no answer) change none; a quarter-hour in which
+    the device was only silent has its row by then, or needs none.
+    """
+    touched = {(row.device_id, quarter_hour_floor(row.at)) for row in rows if row.quality.enters_rollups}
+    return [
+        DirtyBucket(device_id, bucket, is_live=bucket + QUARTER_HOUR >= now - LIVE_AGE)
+        for device_id, bucket in sorted(touched)
+    ]
 
 
 _MAIN_POWER = {

@@ -19,20 +19,17 @@ from cloud.ingest.rules import (
     SequenceStep,
     SequenceVerdict,
     Snapshot,
+    dirty_buckets,
     newest,
     quarantine_reason,
     raw_row,
     sequence_step,
     snapshot_of,
-    spans,
 )
 from cloud.ingest.schemas import Batch, Block, Flush
 from shared.enums import Quality, TimeQuality
 from shared.readings import Value
 from shared.wire import BatchAck, NewestReading, RejectedReading
-
-LIVE_AGE = timedelta(hours=1)
-"""Readings up to this old are rolled up before older ones."""
 
 
 class SequenceGapError(ConflictError):
@@ -197,16 +194,9 @@ async def _write(
 ) -> set[tuple[UUID, datetime]]:
     await _show(conn, edge, snapshots, now)
     new = await repository.insert_raw(conn, site_id=edge.site_id, rows=rows, received_at=now)
-    moments: dict[UUID, list[datetime]] = {}
-    for device_id, at in new:
-        moments.setdefault(device_id, []).append(at)
-    found = [span for device_id in sorted(moments) for span in spans(device_id, moments[device_id])]
-    live = [span for span in found if span.last_at >= now - LIVE_AGE]
-    late = [span for span in found if span.last_at < now - LIVE_AGE]
-    if live:
-        await repository.mark_dirty(conn, edge, live, priority=repository.LIVE, at=now)
-    if late:
-        await repository.mark_dirty(conn, edge, late, priority=repository.BACKFILL, at=now)
+    found = dirty_buckets((row for row in rows if (row.device_id, row.at) in new), now=now)
+    if found:
+        await repository.mark_dirty(conn, edge, found, at=now)
     return new
 
 

@@ -219,35 +219,29 @@ def minutes(dirty: Sequence[dict[str, datetime]]) -> list[int]:
     return [int((row["bucket"] - NOW).total_seconds() // 60) for row in dirty]
 
 
-async def test_dirty_buckets_reach_the_neighbouring_samples(db: Database, plant: Plant) -> None:
+async def test_new_readings_make_their_own_quarter_hours_dirty(db: Database, plant: Plant) -> None:
     bucket = "SELECT bucket, priority FROM rollup_dirty ORDER BY bucket"
-    early = batch(
-        *(
-            flush(i, block(plant.inverter_id, 1.0), at=NOW + timedelta(minutes=m))
-            for i, m in enumerate((0, 1, 40, 90, 100), 1)
-        )
-    )
-    await take(db, plant, early, now=NOW + timedelta(minutes=100))
-    assert minutes(await rows_of(db, plant, bucket)) == [
-        0,
-        15,
-        30,
-        45,
-        60,
-        75,
-        90,
-    ]  # an increment may lie anywhere between
-    async with db.transaction(SYSTEM) as conn:
-        await conn.exec_driver_sql("DELETE FROM rollup_dirty")
-    # A late sample at 62 min: its neighbours are those at 1 and 40 min before, 90 and 100 min after.
+    at = [NOW + timedelta(minutes=m) for m in (0, 1, 40, 100)]
+    flushes = [flush(i, block(plant.inverter_id, 1.0), at=moment) for i, moment in enumerate(at, 1)]
+    await take(db, plant, batch(*flushes), now=NOW + timedelta(minutes=101))
+    dirty = await rows_of(db, plant, bucket)
+    assert minutes(dirty) == [0, 30, 90]
+    assert [row["priority"] for row in dirty] == [1, 0, 0]
+
+
+async def test_readings_that_never_count_make_nothing_dirty(db: Database, plant: Plant) -> None:
+    before = datetime(2025, 6, 1, tzinfo=UTC)
+    ahead = NOW + timedelta(days=2)
     await take(
         db,
         plant,
-        batch(flush(6, block(plant.inverter_id, 1.0), at=NOW + timedelta(minutes=62))),
-        now=NOW + timedelta(days=1),
+        batch(
+            flush(1, block(plant.inverter_id, 1.0), at=before),
+            flush(2, block(plant.inverter_id, 1.0), at=ahead),
+            flush(3, block(plant.inverter_id, 1.0, flags=int(Quality.LINK_DOWN))),
+        ),
     )
-    assert minutes(await rows_of(db, plant, bucket)) == [0, 15, 30, 45, 60, 75, 90]
-    assert {row["priority"] for row in await rows_of(db, plant, bucket)} == {1}
+    assert await rows_of(db, plant, "SELECT 1 FROM rollup_dirty") == []
 
 
 async def test_a_second_mark_is_counted(db: Database, plant: Plant) -> None:
