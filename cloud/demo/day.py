@@ -195,7 +195,7 @@ async def _settle(
     bill = await client.post(
         f"/sites/{home.site_id}/bills", {"period_start": first.isoformat(), "period_end": date.isoformat()}
     )
-    report = await _report(stack, home, first=first.isoformat(), last=date.isoformat())
+    report = await _report(stack, home, day=date.isoformat())
     tell(f"the report is at {report['path']}")
     return {
         "day": date.isoformat(),
@@ -227,10 +227,12 @@ async def _until_drained(stack: Stack, home: Home, agent: AgentProcess) -> tuple
     while True:
         stack.check()
         before, counts = counts, await _counts(stack, home)
-        # The agent's own command costs a second of a small machine: it is asked once nothing moves in the cloud any more.
+        # The agent's own command costs a second of a small machine: it is asked when nothing moves in the cloud, and the cloud again
+        # after it, since a batch may have arrived between two looks.
         if counts == before and not counts.dirty:
             status = await agent.status()
-            if not status["pending_readings"] + status["pending_alert_changes"]:
+            idle = not status["pending_readings"] + status["pending_alert_changes"]
+            if idle and counts == await _counts(stack, home):
                 return status, counts
         if time.monotonic() > deadline:
             raise DemoError(
@@ -254,15 +256,15 @@ async def _buckets(stack: Stack, home: Home) -> dict[str, int]:
         return asdict(await bucket_counts(conn, UUID(home.site_id)))
 
 
-async def _report(stack: Stack, home: Home, *, first: str, last: str) -> dict[str, Any]:
-    """Ask for the month's performance summary and wait for the file."""
+async def _report(stack: Stack, home: Home, *, day: str) -> dict[str, Any]:
+    """Ask for the day's performance summary and wait for the file."""
     report = await stack.client.post(
         "/reports",
         {
             "report_type": "performance_summary",
             "name": "Performance summary",
             "format": "pdf",
-            "parameters": {"site_ids": [home.site_id], "date_range": {"start_date": first, "end_date": last}},
+            "parameters": {"site_ids": [home.site_id], "date_range": {"start_date": day, "end_date": day}},
         },
     )
     deadline = time.monotonic() + _REPORT_SECONDS

@@ -26,6 +26,7 @@ from cloud.fleet.rules import (
     parse_credential,
 )
 from cloud.fleet.schemas import ClaimCodeRead, CredentialRead, EdgeIdentity
+from shared.enums import SiteStatus
 from shared.wire import EdgePlan, EnrolAnswer, EnrolRequest, PlanDevice, PlanRule, PlanSite
 
 ROTATION_GRACE = timedelta(days=7)
@@ -136,7 +137,7 @@ class Fleet:
         )
 
     async def plan(self, conn: AsyncConnection, edge: EdgeIdentity) -> EdgePlan:
-        """What the agent is to do: its site, the devices it reads, the rules it watches.
+        """What the agent is to do: its site, the devices it reads, the rules it watches; nothing on a site that is decommissioned.
 
         Raises:
             DecryptionError: if a device's password was stored with another secret key.
@@ -144,6 +145,8 @@ class Fleet:
         site = await repository.site_by_id(conn, edge.site_id)
         devices = await repository.devices_of_site(conn, edge.site_id)
         rules = await self.plan_rules(conn, site_id=edge.site_id, organization_id=edge.organization_id)
+        if site.status is SiteStatus.DECOMMISSIONED:
+            devices, rules = (), ()
         return EdgePlan(
             revision=edge.plan_revision,
             site=PlanSite(

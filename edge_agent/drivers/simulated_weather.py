@@ -102,8 +102,8 @@ def clear_sky_poa_wm2(sun: SunPosition, *, tilt_deg: float = TILT_DEG) -> float:
         return 0.0
     sine = math.sin(math.radians(sun.elevation_deg))
     zenith_deg = 90 - sun.elevation_deg
-    air_mass = 1 / (sine + 0.50572 * (96.07995 - zenith_deg) ** -1.6364)
-    beam = _HAZE * 1353 * 0.7 ** (air_mass**0.678)
+    air_mass = 1 / (sine + 0.50572 * math.pow(96.07995 - zenith_deg, -1.6364))
+    beam = _HAZE * 1353 * math.pow(0.7, math.pow(air_mass, 0.678))
     tilt = math.radians(tilt_deg)
     across = math.cos(math.radians(sun.elevation_deg)) * math.cos(math.radians(sun.azimuth_deg - 180))
     incidence = max(0.0, sine * math.cos(tilt) + across * math.sin(tilt))

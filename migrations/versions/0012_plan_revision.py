@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER trg_sites_plan AFTER UPDATE OF name, timezone, latitude, longitude ON sites
+CREATE TRIGGER trg_sites_plan AFTER UPDATE OF name, timezone, latitude, longitude, status ON sites
     FOR EACH ROW EXECUTE FUNCTION solarhub_plan_changed();
 
 CREATE TRIGGER trg_devices_plan

@@ -166,3 +166,12 @@ async def test_what_stands_in_the_plan_gives_it_a_new_revision(
         await conn.execute(text(statement))
     assert ((await gateway_of(db, plant)).plan_revision > before) is grows
     assert (await gateway_of(db, other)).plan_revision == others_before
+
+
+async def test_a_decommissioned_site_is_read_no_more(db: Database, plant: Plant, fleet: Fleet) -> None:
+    before = (await gateway_of(db, plant)).plan_revision
+    async with db.transaction(plant.edge.context) as conn:
+        await conn.execute(text("UPDATE sites SET status = 'decommissioned'"))
+        plan = await fleet.plan(conn, plant.edge)
+    assert (plan.devices, plan.rules) == ((), ())
+    assert (await gateway_of(db, plant)).plan_revision > before
