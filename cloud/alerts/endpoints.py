@@ -152,7 +152,7 @@ async def resolve_alert(alert_id: UUID, conn: Conn, user: CurrentUser, now: Now,
 
 @edge_router.post("/alerts", openapi_extra=wire_body(AlertBatch))
 async def send_alerts(
-    body: Annotated[AlertBatch, edge_body(AlertBatch)], edge: CurrentEdge, conn: EdgeConn, now: Now
+    edge: CurrentEdge, body: Annotated[AlertBatch, edge_body(AlertBatch)], conn: EdgeConn, now: Now
 ) -> AlertAck:
     """Take alerts that opened or ended at the edge; safe to repeat."""
     return await service.merge_edge_alerts(conn, edge, body, now=now)

@@ -64,8 +64,8 @@ async def send_readings(
 @router.post("/heartbeat", openapi_extra=wire_body(Heartbeat))
 async def send_heartbeat(
     *,
-    beat: Annotated[Heartbeat, edge_body(Heartbeat)],
     edge: CurrentEdge,
+    beat: Annotated[Heartbeat, edge_body(Heartbeat)],
     conn: EdgeConn,
     services: ServicesDep,
     background: BackgroundTasks,
