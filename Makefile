@@ -56,7 +56,7 @@ test: $(READY) test-packages ## the whole suite in random order
 	$(BIN)/python -m pytest -q -m slow
 
 bench: $(READY) demo-packages ## every benchmark in tests/bench, one after the other
-	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@for file in tests/bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove caches, builds and the demo's data
 	@if [ -d .demo ] && [ -x $(BIN)/python ]; then $(BIN)/python -c $(ERASE) .demo; fi
