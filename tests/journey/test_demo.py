@@ -28,8 +28,15 @@ def run_demo(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def processes_with(word: str) -> list[str]:
     """Command lines of processes that name the folder of this run: what the demo should have ended."""
-    lines = (path.read_bytes().replace(b"\0", b" ").decode() for path in Path("/proc").glob("[0-9]*/cmdline"))
-    return [line for line in lines if word in line]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended between the two looks
+        if word in line:
+            found.append(line)
+    return found
 
 
 @pytest.fixture(scope="module")
