@@ -1,0 +1,276 @@
+"""How fast readings are taken in over HTTP, next to COPY of the same rows in the same run.
+
+One API process, real servers, batches as agents send them: gzip, one flush per moment, one block per device. A value is one metric of one
+reading. Run it with `.venv/bin/python tests/bench/ingest.py`; the last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import gzip
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import insert, update
+
+from cloud.core.crypto import new_token, token_hash
+from cloud.core.db import SYSTEM, Database, ensure_partitions
+from cloud.core.ids import new_id
+from cloud.devices.tables import Device
+from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
+from cloud.fleet.tables import EdgeGateway
+from shared.enums import DeviceType, ProtocolType
+from tests.bench.support.cpu import parent_of, process_cpu_s, server_cpu_s
+from tests.bench.support.http_lane import Lane, post
+from tests.bench.support.hub import Hub, running_api, running_hub
+from tests.plants import make_plant
+
+GATEWAYS = 8
+DEVICES = 5
+POLL_PERIOD_S = 10
+VALUES_PER_READING = 12
+WARM_UP_BATCHES = 5
+
+
+@dataclass
+class Box:
+    """A gateway and how far it has got."""
+
+    site_id: UUID
+    devices: list[UUID]
+    headers: dict[str, str]
+    epoch: UUID
+    at: datetime
+    seq: int = 0
+
+    def batch(self, readings: int) -> bytes:
+        """The next request, ready to be sent."""
+        flushes = [self._flush() for _ in range(readings // DEVICES)]
+        body = {"schema_version": 1, "epoch": str(self.epoch), "flushes": flushes}
+        packed = gzip.compress(json.dumps(body, separators=(",", ":")).encode(), compresslevel=6)
+        return post("/api/v1/edge/readings", packed, headers=self.headers)
+
+    def _flush(self) -> dict[str, object]:
+        self.seq += 1
+        self.at += timedelta(seconds=POLL_PERIOD_S)
+        blocks = [
+            {"device_id": str(device), "offsets_ms": [n * 37], "quality": [0], "values": _values(self.seq, n)}
+            for n, device in enumerate(self.devices)
+        ]
+        return {"seq": self.seq, "started_at": self.at.isoformat(), "time_quality": "synced", "blocks": blocks}
+
+
+def _values(step: int, device: int) -> dict[str, list[float | str]]:
+    """Twelve values of a single-phase inverter, none the same as at the last poll."""
+    power_kw = round(2.5 + (step * 37 % 1000) / 500 + device / 100, 3)
+    return {
+        "ac_power_kw": [power_kw],
+        "dc_power_kw": [round(power_kw * 1.03, 3)],
+        "dc_voltage_v": [round(380 + step % 17 / 10, 1)],
+        "dc_current_a": [round(power_kw * 2.7, 2)],
+        "ac_voltage_v": [round(229 + step % 23 / 10, 1)],
+        "ac_current_a": [round(power_kw * 4.35, 2)],
+        "grid_frequency_hz": [round(49.9 + step % 11 / 50, 2)],
+        "power_factor": [0.99],
+        "inverter_temperature_c": [round(44 + step % 31 / 10, 1)],
+        "energy_total_kwh": [round(12345.6 + step * power_kw / 360, 2)],
+        "energy_today_kwh": [round(step * power_kw / 360, 2)],
+        "operating_state": ["running"],
+    }
+
+
+async def _enrol(db: Database, number: int, since: datetime) -> Box:
+    plant = await make_plant(db, name=f"bench{number}")
+    credential = Credential(plant.edge.gateway_id, new_token(CREDENTIAL_BYTES))
+    devices = [new_id() for _ in range(DEVICES)]
+    async with db.transaction(SYSTEM) as conn:
+        await conn.execute(
+            update(EdgeGateway)
+            .where(EdgeGateway.id == plant.edge.gateway_id)
+            .values(credential_hash=token_hash(credential.secret))
+        )
+        for device in devices:
+            row = insert(Device).values(
+                id=device,
+                site_id=plant.site_id,
+                organization_id=plant.organization_id,
+                name=f"inverter {device}",
+                device_type=DeviceType.INVERTER,
+                protocol=ProtocolType.MODBUS_TCP,
+                profile="sunspec",
+                rated_power_kw=5.0,
+                commissioned_at=since,
+            )
+            await conn.execute(row)
+    headers = {
+        "Authorization": f"Bearer {credential.text}",
+        "Content-Type": "application/json",
+        "Content-Encoding": "gzip",
+    }
+    return Box(plant.site_id, devices, headers, new_id(), since)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one size of batch cost."""
+
+    values: int
+    seconds: float
+    cpu_worker_s: float
+    cpu_postgres_s: float
+    latencies_ms: list[float]
+
+    @property
+    def values_per_s(self) -> float:
+        return self.values / self.seconds
+
+    @property
+    def cpu_s_per_million_values(self) -> float:
+        return (self.cpu_worker_s + self.cpu_postgres_s) / self.values * 1e6
+
+    def latency_ms(self, percent: int) -> float:
+        return statistics.quantiles(self.latencies_ms, n=100)[percent - 1]
+
+
+async def _send(lane: Lane, requests: Sequence[bytes], readings: int) -> list[float]:
+    latencies_ms = []
+    for request in requests:
+        started = time.perf_counter()
+        status, body = await lane.ask(request)
+        latencies_ms.append((time.perf_counter() - started) * 1000)
+        if status != 200 or json.loads(body)["stored"] != readings:
+            raise RuntimeError(f"a batch was answered with {status}: {body.decode()}")
+    return latencies_ms
+
+
+async def _phase(
+    boxes: Sequence[Box], lanes: Sequence[Lane], pids: tuple[int, int], *, readings: int, batches: int
+) -> Phase:
+    requests = [[box.batch(readings) for _ in range(WARM_UP_BATCHES + batches)] for box in boxes]
+    warm_up = [_send(lane, mine[:WARM_UP_BATCHES], readings) for lane, mine in zip(lanes, requests, strict=True)]
+    await asyncio.gather(*warm_up)
+    worker, postmaster = process_cpu_s(pids[0]), server_cpu_s(pids[1])
+    started = time.perf_counter()
+    sent = [_send(lane, mine[WARM_UP_BATCHES:], readings) for lane, mine in zip(lanes, requests, strict=True)]
+    latencies = await asyncio.gather(*sent)
+    seconds = time.perf_counter() - started
+    return Phase(
+        values=len(boxes) * batches * readings * VALUES_PER_READING,
+        seconds=seconds,
+        cpu_worker_s=process_cpu_s(pids[0]) - worker,
+        cpu_postgres_s=server_cpu_s(pids[1]) - postmaster,
+        latencies_ms=[latency for lane in latencies for latency in lane],
+    )
+
+
+async def _copy_values_per_s(admin: asyncpg.Connection, days: Sequence[datetime]) -> float:
+    """COPY of everything that came in, in binary form, into an empty table of the same shape, in one transaction."""
+    rows = BytesIO()
+    await admin.copy_from_query("SELECT * FROM telemetry_readings", output=rows, format="binary")
+    count = await admin.fetchval("SELECT count(*) FROM telemetry_readings")
+    best = 0.0
+    for _ in range(3):
+        await admin.execute("DROP TABLE IF EXISTS bench_copy")
+        await admin.execute("CREATE TABLE bench_copy (LIKE telemetry_readings INCLUDING ALL) PARTITION BY RANGE (at)")
+        for day in days:
+            await admin.execute(
+                f"CREATE TABLE bench_copy_{day:%Y%m%d} PARTITION OF bench_copy"
+                f" FOR VALUES FROM ('{day.date()}') TO ('{day.date() + timedelta(days=1)}')"
+            )
+        rows.seek(0)
+        started = time.perf_counter()
+        await admin.copy_to_table("bench_copy", source=rows, format="binary")
+        best = max(best, count * VALUES_PER_READING / (time.perf_counter() - started))
+    await admin.execute("DROP TABLE bench_copy")
+    return best
+
+
+async def _bytes_per_value(admin: asyncpg.Connection) -> float:
+    size = await admin.fetchval(
+        "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('telemetry_readings') WHERE isleaf"
+    )
+    return float(size) / (await admin.fetchval("SELECT count(*) FROM telemetry_readings") * VALUES_PER_READING)
+
+
+async def _rewrite(admin: asyncpg.Connection) -> None:
+    """What can be done today with a closed day: its partition rewritten in the order of its key."""
+    leaves = await admin.fetch(
+        "SELECT relid::regclass::text AS name FROM pg_partition_tree('telemetry_readings') WHERE isleaf"
+    )
+    for leaf in leaves:
+        index = await admin.fetchval(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = $1::text::regclass AND indisprimary",
+            leaf["name"],
+        )
+        await admin.execute(f"CLUSTER {leaf['name']} USING {index}")
+
+
+async def measure(hub: Hub, *, batches_200: int, batches_20: int) -> dict[str, float]:
+    """Run everything; see the module."""
+    async with AsyncExitStack() as stack:
+        admin = await asyncpg.connect(hub.admin_url)
+        stack.push_async_callback(admin.close)
+        db = await Database.connect(hub.app_url)
+        stack.push_async_callback(db.dispose)
+        now = datetime.now(UTC)
+        polls = ((batches_200 + WARM_UP_BATCHES) * 200 + (batches_20 + WARM_UP_BATCHES) * 20) // DEVICES
+        since = now - timedelta(seconds=POLL_PERIOD_S * (polls + 10))
+        days = [since + timedelta(days=n) for n in range((now.date() - since.date()).days + 1)]
+        async with db.transaction(SYSTEM) as conn:
+            await ensure_partitions(conn, "telemetry_readings", first=days[0].date(), last=days[-1].date())
+        boxes = [await _enrol(db, number, since) for number in range(GATEWAYS)]
+        child, port = await stack.enter_async_context(running_api(hub))
+        lanes = [await Lane.open(port) for _ in boxes]
+        for lane in lanes:
+            stack.push_async_callback(lane.close)
+        pids = (child.process.pid, parent_of(await admin.fetchval("SELECT pg_backend_pid()")))
+        large = await _phase(boxes, lanes, pids, readings=200, batches=batches_200)
+        small = await _phase(boxes, lanes, pids, readings=20, batches=batches_20)
+        copied = await _copy_values_per_s(admin, days)
+        hot = await _bytes_per_value(admin)
+        await _rewrite(admin)
+        return _figures(large, small, copied) | {
+            "bytes_per_value_hot": round(hot, 1),
+            "bytes_per_value_closed": round(await _bytes_per_value(admin), 1),
+        }
+
+
+def _figures(large: Phase, small: Phase, copied: float) -> dict[str, float]:
+    return {
+        "ratio_to_copy_200": round(large.values_per_s / copied, 3),
+        "ratio_to_copy_20": round(small.values_per_s / copied, 3),
+        "p50_ms_200": round(large.latency_ms(50), 1),
+        "p99_ms_200": round(large.latency_ms(99), 1),
+        "p50_ms_20": round(small.latency_ms(50), 1),
+        "p99_ms_20": round(small.latency_ms(99), 1),
+        "values_per_s_200": round(large.values_per_s),
+        "values_per_s_20": round(small.values_per_s),
+        "values_per_s_copy": round(copied),
+        "cpu_s_per_million_values": round(large.cpu_s_per_million_values, 2),
+        "cpu_s_per_million_values_20": round(small.cpu_s_per_million_values, 2),
+        "cpu_worker_share_200": round(large.cpu_worker_s / (large.cpu_worker_s + large.cpu_postgres_s), 2),
+        "cpu_worker_share_20": round(small.cpu_worker_s / (small.cpu_worker_s + small.cpu_postgres_s), 2),
+    }
+
+
+async def _main(*, batches_200: int, batches_20: int) -> None:
+    async with running_hub() as hub:
+        figures = await measure(hub, batches_200=batches_200, batches_20=batches_20)
+    for name, value in figures.items():
+        print(f"{name:30} {value}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches-200", type=int, default=40, help="batches of 200 readings per gateway")
+    parser.add_argument("--batches-20", type=int, default=150, help="batches of 20 readings per gateway")
+    given = parser.parse_args()
+    asyncio.run(_main(batches_200=given.batches_200, batches_20=given.batches_20))
