@@ -32,7 +32,7 @@ _bearer = HTTPBearer(
 )
 
 
-def _fleet(request: Request) -> Fleet:
+async def _fleet(request: Request) -> Fleet:
     fleet: Fleet = request.app.state.fleet
     return fleet
 

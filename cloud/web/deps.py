@@ -5,6 +5,8 @@
 
 `Conn` commits after the endpoint returned and before the answer is sent; any exception rolls back. Jobs put into `AfterCommit` are
 sent after that commit. With an `Idempotency-Key`, a POST that uses `Conn` or `SystemConn` happens once (see `cloud/web/idempotency.py`).
+
+Dependencies are `async def` even where they wait for nothing: FastAPI calls a plain function in a thread, which costs more than it does.
 """
 
 from collections.abc import AsyncIterator
@@ -29,7 +31,7 @@ from cloud.web.paging import DEFAULT_LIMIT, MAX_LIMIT, Paging, paging_of
 from cloud.web.services import Services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -37,7 +39,7 @@ def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-def _now(services: ServicesDep) -> datetime:
+async def _now(services: ServicesDep) -> datetime:
     return services.clock()
 
 
@@ -73,7 +75,7 @@ class RequestLimits:
         await self._limiter.reset(rate, key)
 
 
-def _limits(request: Request, services: ServicesDep) -> RequestLimits:
+async def _limits(request: Request, services: ServicesDep) -> RequestLimits:
     return RequestLimits(request, services.limiter)
 
 
@@ -125,7 +127,7 @@ def allowed(action: Action) -> Any:  # noqa: ANN401 -- FastAPI's marker
     `scope: Annotated[Scope, allowed(Action.SITE_READ)]` is where the person may do it; the answer is 403 if that is nowhere.
     """
 
-    def scope(user: CurrentUser) -> Scope:
+    async def scope(user: CurrentUser) -> Scope:
         return scope_for(user, action)
 
     return Depends(scope)
@@ -136,7 +138,7 @@ def context_of(principal: Principal) -> TenantContext:
     return SYSTEM if principal.is_super_admin else TenantContext(organization_ids=principal.organization_ids)
 
 
-def _pending_jobs() -> PendingJobs:
+async def _pending_jobs() -> PendingJobs:
     return PendingJobs()
 
 
@@ -181,7 +183,7 @@ SystemConn = Annotated[AsyncConnection, Depends(_system_connection, scope="funct
 (a new organisation, an invitation's account). The service checks by itself what it touches."""
 
 
-def _paging(
+async def _paging(
     request: Request,
     services: ServicesDep,
     user: CurrentUser,
