@@ -18,54 +18,55 @@ The rule, in the order of device time:
 - A daily counter that falls is a new day, unless the lifetime counter of the same reading is zero (then the device said nothing).
 - Where the lifetime counter gives no increment, the daily counter does; where neither does, power is integrated. Each increment says which.
 
-Integers of Wh throughout, so that sums do not depend on their order.
+Integers of Wh throughout, so that sums do not depend on their order. `shared.counter_fold` is the pass over one counter; here the
+sources of a flow are put together.
 """
 
 import bisect
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import IntFlag, StrEnum
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
 
+from shared.counter_fold import (
+    NOISE_WH,
+    RESOLUTION_WH,
+    CounterFlag,
+    CounterLimits,
+    CounterMethod,
+    MeterEvent,
+    Span,
+    fold_counter,
+    moment_of,
+    unix_us,
+)
 from shared.trapezoid import energy_under
 
-NOISE_WH = 500
-"""A drop up to this is noise in the counter's last digits."""
+__all__ = [
+    "NOISE_WH",
+    "RESOLUTION_WH",
+    "CounterFlag",
+    "CounterLimits",
+    "CounterMethod",
+    "Delta",
+    "FlowSample",
+    "FlowSeries",
+    "Increment",
+    "MeterEvent",
+    "Points",
+    "allocate",
+    "energy_deltas",
+    "increments",
+    "unix_us",
+    "wh_of",
+]
 
-RESOLUTION_WH = 100
-"""Step of the coarsest common counters (0.1 kWh): the least that an increment may be, however short the time."""
-_HEADROOM = (5, 4)
-"""1.25 x rated power: inverters exceed their rating for minutes at low temperature and at cloud edges."""
+Increment = tuple[int, int, int, int, CounterMethod]
+"""Start and end (microseconds of Unix time), Wh, bits of `CounterFlag`, and where it comes from."""
 
-_PLATEAU_US = 3_600_000_000
-"""A counter with coarse steps stands still between two of them; an increment began when the value was first seen, at most an hour ago."""
-
-_US_PER_HOUR = 3_600_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class CounterFlag(IntFlag):
-    """What is special about an increment. Bits are stored: never renumber."""
-
-    NONE = 0
-    RESET = 1
-    """The counter started from a new base just before."""
-    ROLLOVER = 2
-    """The register overflowed within it."""
-    GAP = 4
-    """No reading for longer than the device's polls explain: the energy is bridged."""
-    ESTIMATED = 8
-    """Not from a lifetime counter."""
-
-
-class CounterMethod(StrEnum):
-    """Where an increment comes from, best first."""
-
-    LIFETIME = "lifetime"
-    DAILY = "daily"
-    POWER = "power"
+_ALWAYS = (-(1 << 63), 1 << 63)
+_ESTIMATED = int(CounterFlag.ESTIMATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +84,6 @@ class FlowSample:
     total_wh: int | None = None
     today_wh: int | None = None
     power_w: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MeterEvent:
-    """A recorded intervention that overrides what the readings suggest.
-
-    Attributes:
-        at: aware moment of the swap or reset.
-        final_wh: last value of the old counter, if somebody wrote it down.
-        initial_wh: first value of the new counter, likewise.
-    """
-
-    at: datetime
-    final_wh: int | None = None
-    initial_wh: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CounterLimits:
-    """What is plausible for one counter.
-
-    Attributes:
-        rated_kw: rated power of what the counter measures; None = no upper limit, only drops are judged.
-        width_wh: value at which the register starts again at zero; None = never.
-        resolution_wh: one step of the counter.
-        noise_wh: largest drop that is noise.
-        max_gap_s: two readings further apart leave a gap.
-    """
-
-    rated_kw: float | None = None
-    width_wh: int | None = None
-    resolution_wh: int = RESOLUTION_WH
-    noise_wh: int = NOISE_WH
-    max_gap_s: float = 180.0
-
-    def largest_wh(self, elapsed_us: int) -> int | None:
-        """Largest plausible increment in so many microseconds, without the step of the resolution."""
-        if self.rated_kw is None:
-            return None
-        over, under = _HEADROOM
-        return round(self.rated_kw * 1000) * over * elapsed_us // (under * _US_PER_HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +105,41 @@ class Delta:
     method: CounterMethod = CounterMethod.LIFETIME
 
 
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Values of one source at moments (microseconds of Unix time) that ascend, none twice."""
+
+    moments: Sequence[int] = ()
+    values: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, int | None]]) -> "Points":
+        """Of the values that are there."""
+        known = [(at, value) for at, value in pairs if value is not None]
+        return cls([at for at, _ in known], [value for _, value in known])
+
+    def between(self, first: int, last: int) -> "Points":
+        """Those from the first to the last moment, both included."""
+        start, end = bisect.bisect_left(self.moments, first), bisect.bisect_right(self.moments, last)
+        return Points(self.moments[start:end], self.values[start:end])
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSeries:
+    """What a device says about one flow, by source: lifetime counter (Wh), daily counter (Wh), power (W, >= 0).
+
+    A daily counter's value beside a lifetime counter of zero says nothing (the device was not up yet) and is not among `todays`.
+    """
+
+    totals: Points
+    todays: Points
+    powers: Points
+
+    def between(self, first: int, last: int) -> "FlowSeries":
+        """What it says from the first to the last moment, both included."""
+        return FlowSeries(*(points.between(first, last) for points in (self.totals, self.todays, self.powers)))
+
+
 def energy_deltas(
     samples: Iterable[FlowSample], limits: CounterLimits, *, events: Iterable[MeterEvent] = ()
 ) -> list[Delta]:
@@ -160,16 +155,48 @@ def energy_deltas(
         Increments in order of time that do not overlap. Stretches where a counter stands still are increments of 0.
     """
     ordered = _ordered(samples)
-    lifetime = _Fold(limits, CounterMethod.LIFETIME, sorted(events, key=lambda event: event.at))
-    daily = _Fold(limits, CounterMethod.DAILY, ())
-    for sample in ordered:
-        if sample.total_wh is not None:
-            lifetime.take(_us(sample.at), sample.total_wh)
-        # A lifetime counter of zero beside it: the device was not up yet, its zeros say nothing.
-        if sample.today_wh is not None and sample.total_wh != 0:
-            daily.take(_us(sample.at), sample.today_wh)
-    chosen = _merge(lifetime.finish(), daily.finish())
-    return _merge(chosen, _integrated(ordered, limits, taken=chosen))
+    moments = [unix_us(sample.at) for sample in ordered]
+    series = FlowSeries(
+        totals=Points.of(zip(moments, (sample.total_wh for sample in ordered), strict=True)),
+        todays=Points.of(
+            (at, sample.today_wh) for at, sample in zip(moments, ordered, strict=True) if sample.total_wh != 0
+        ),
+        powers=Points.of(zip(moments, (sample.power_w for sample in ordered), strict=True)),
+    )
+    found = increments(series, limits, events=sorted(events, key=lambda event: event.at))
+    return [
+        Delta(moment_of(start), moment_of(end), energy_wh, CounterFlag(flags), method)
+        for start, end, energy_wh, flags, method in found
+    ]
+
+
+def increments(
+    series: FlowSeries, limits: CounterLimits, *, events: Sequence[MeterEvent] = (), within: tuple[int, int] = _ALWAYS
+) -> list[Increment]:
+    """Do what `energy_deltas` does, on integers, for callers that have many hours of many devices.
+
+    Args:
+        series: what the readings say.
+        limits: what is plausible.
+        events: recorded interventions at the lifetime counter, in order of time.
+        within: a stretch of time (microseconds). All increments that share time with it are returned, of the others only some: what
+            cannot reach into it is not computed.
+    """
+    chosen = _by(
+        CounterMethod.LIFETIME, fold_counter(series.totals.moments, series.totals.values, limits, events=events)
+    )
+    if _covers(chosen, within):
+        return chosen
+    daily = fold_counter(series.todays.moments, series.todays.values, limits, is_daily=True)
+    chosen = _merge(chosen, _by(CounterMethod.DAILY, daily))
+    if _covers(chosen, within):
+        return chosen
+    areas = energy_under(
+        list(zip(series.powers.moments, series.powers.values, strict=True)),
+        longest_us=limits.max_gap_us,
+        taken=[(start, end) for start, end, *_ in chosen],
+    )
+    return _merge(chosen, _by(CounterMethod.POWER, [(*area, 0) for area in areas]))
 
 
 def allocate(delta: Delta, edges: Sequence[datetime]) -> list[int]:
@@ -185,10 +212,10 @@ def allocate(delta: Delta, edges: Sequence[datetime]) -> list[int]:
     Returns:
         Wh per bucket; energy before the first or after the last edge is in none.
     """
-    start, span = _us(delta.start), _us(delta.end) - _us(delta.start)
+    start, span = unix_us(delta.start), unix_us(delta.end) - unix_us(delta.start)
 
     def until(edge: datetime) -> int:
-        elapsed = min(max(_us(edge) - start, 0), span)
+        elapsed = min(max(unix_us(edge) - start, 0), span)
         return delta.energy_wh * elapsed // span
 
     cumulated = [until(edge) for edge in edges]
@@ -200,159 +227,20 @@ def wh_of(kwh: float | None) -> int | None:
     return None if kwh is None else round(kwh * 1000)
 
 
-# Plain numbers inside: a flag object for every reading would cost more than the rest of the rule.
-_RESET, _ROLLOVER, _GAP = int(CounterFlag.RESET), int(CounterFlag.ROLLOVER), int(CounterFlag.GAP)
+def _by(method: CounterMethod, spans: Iterable[Span]) -> list[Increment]:
+    estimated = 0 if method is CounterMethod.LIFETIME else _ESTIMATED
+    return [(start, end, energy_wh, flags | estimated, method) for start, end, energy_wh, flags in spans]
 
 
-@dataclass(slots=True)
-class _Span:
-    """An increment in microseconds of Unix time; `flags` are bits of `CounterFlag`."""
-
-    start: int
-    end: int
-    energy_wh: int
-    flags: int
-
-    def as_delta(self, method: CounterMethod) -> Delta:
-        flags = CounterFlag(self.flags)
-        if method is not CounterMethod.LIFETIME:
-            flags |= CounterFlag.ESTIMATED
-        return Delta(_moment(self.start), _moment(self.end), self.energy_wh, flags, method)
-
-
-@dataclass(slots=True)
-class _Base:
-    """The value that the next reading is compared with: first and last seen at these moments."""
-
-    first: int
-    last: int
-    value: int
-
-
-@dataclass(slots=True)
-class _Fold:
-    """One pass over one counter."""
-
-    limits: CounterLimits
-    method: CounterMethod
-    events: Sequence[MeterEvent]
-    base: _Base | None = None
-    pending: _Base | None = None
-    next_event: int = 0
-    was_reset: bool = False
-    spans: list[_Span] = field(default_factory=list)
-
-    def take(self, at: int, value: int) -> None:
-        """The next reading in time."""
-        if value < 0 or (self.limits.width_wh is not None and value >= self.limits.width_wh):
-            return
-        if self._pass_events(at, value):
-            return
-        if self.base is None:
-            self.base = _Base(at, at, value)
-        elif value == 0 and self.base.value > self.limits.noise_wh and self.method is CounterMethod.LIFETIME:
-            return
-        elif not self._continue(self.base, at, value):
-            self._suspect(at, value)
-
-    def finish(self) -> list[Delta]:
-        """All increments; a step that is still pending is in none."""
-        if self.base is not None:
-            self._close_plateau(self.base, until=self.base.last)
-        return [span.as_delta(self.method) for span in self.spans]
-
-    def _continue(self, base: _Base, at: int, value: int) -> bool:
-        """Accept the reading as the successor of the base, if it is plausible."""
-        gap = at - base.last > round(self.limits.max_gap_s * 1_000_000)
-        start = base.last if gap else max(base.first, base.last - _PLATEAU_US)
-        gain, flags = self._gain(base.value, value, elapsed=at - start)
-        if gain is None or (gap and gain and base.value == 0 and self.method is CounterMethod.LIFETIME):
-            return False
-        if gap:
-            flags |= _GAP
-        if gain or gap or flags:
-            self._close_plateau(base, until=start)
-            self._add(start, at, gain, flags)
-            base.first = at
-        base.last = at
-        # Noise holds the higher value; a rollover and a new day really are lower.
-        if value > base.value or flags & _ROLLOVER or self._is_new_day(base.value, value):
-            base.value, base.first = value, at
-        self.pending = None
-        return True
-
-    def _gain(self, before: int, after: int, *, elapsed: int) -> tuple[int | None, int]:
-        largest = self.limits.largest_wh(elapsed)
-        ceiling = None if largest is None else largest + self.limits.resolution_wh
-        step = after - before
-        if step >= 0:
-            return (step if _within(step, ceiling) else None), 0
-        if self._is_new_day(before, after):
-            return (after if _within(after, ceiling) else None), 0
-        if -step <= self.limits.noise_wh:
-            return 0, 0
-        width = self.limits.width_wh
-        # Without a rated power the ceiling is a hundredth of the register: closer to its end than to anything else.
-        if width is not None and _within(step + width, ceiling if ceiling is not None else width // 100):
-            return step + width, _ROLLOVER
-        return None, 0
-
-    def _is_new_day(self, before: int, after: int) -> bool:
-        if self.method is not CounterMethod.DAILY or after >= before:
-            return False
-        return after == 0 or before - after > self.limits.noise_wh
-
-    def _suspect(self, at: int, value: int) -> None:
-        """A step that the base does not explain: a second reading that agrees with the first confirms it."""
-        if self.pending is not None and self.base is not None:
-            before = self.pending
-            largest = self.limits.largest_wh(at - before.first)
-            step = value - before.value
-            if step >= 0 and _within(step, None if largest is None else largest + self.limits.resolution_wh):
-                self._close_plateau(self.base, until=self.base.last)
-                self.base, self.pending, self.was_reset = before, None, True
-                self._continue(before, at, value)
-                return
-        self.pending = _Base(at, at, value)
-
-    def _pass_events(self, at: int, value: int) -> bool:
-        """Cut the series at each recorded event up to this reading; True if an event's own record has placed the reading already."""
-        placed = False
-        while self.next_event < len(self.events) and _us(self.events[self.next_event].at) <= at:
-            event = self.events[self.next_event]
-            self.next_event += 1
-            is_last = self.next_event == len(self.events) or _us(self.events[self.next_event].at) > at
-            placed = self._cut(event, at, value, reaches_reading=is_last)
-        return placed
-
-    def _cut(self, event: MeterEvent, at: int, value: int, *, reaches_reading: bool) -> bool:
-        moment = _us(event.at)
-        if self.base is not None:
-            self._close_plateau(self.base, until=self.base.last)
-            if event.final_wh is not None and event.final_wh > self.base.value and moment > self.base.last:
-                self._add(self.base.last, moment, event.final_wh - self.base.value, 0)
-        self.base, self.pending, self.was_reset = None, None, True
-        if not reaches_reading or event.initial_wh is None or event.initial_wh > value or moment >= at:
-            return False
-        # Somebody read the new counter when it was fitted: what it shows now beyond that is energy, even after a gap.
-        self._add(moment, at, value - event.initial_wh, 0)
-        self.base = _Base(at, at, value)
-        return True
-
-    def _close_plateau(self, base: _Base, *, until: int) -> None:
-        """The time in which the counter stood still is known too: an increment of 0."""
-        if until > base.first:
-            self._add(base.first, until, 0, 0)
-
-    def _add(self, start: int, end: int, energy_wh: int, flags: int) -> None:
-        if self.was_reset:
-            flags |= _RESET
-            self.was_reset = False
-        self.spans.append(_Span(start, end, energy_wh, flags))
-
-
-def _within(step: int, ceiling: int | None) -> bool:
-    return step >= 0 and (ceiling is None or step <= ceiling)
+def _covers(found: Sequence[Increment], within: tuple[int, int]) -> bool:
+    """Whether increments fill a stretch of time without a hole, so that no other source can add to it."""
+    start, end = within
+    reached = start
+    for increment in itertools.islice(found, max(0, bisect.bisect_right(found, start, key=itemgetter(0)) - 1), None):
+        if increment[0] > reached or reached >= end:
+            break
+        reached = max(reached, increment[1])
+    return reached >= end
 
 
 def _ordered(samples: Iterable[FlowSample]) -> list[FlowSample]:
@@ -367,34 +255,14 @@ def _ordered(samples: Iterable[FlowSample]) -> list[FlowSample]:
     return list(by_moment.values())
 
 
-def _merge(chosen: list[Delta], others: Iterable[Delta]) -> list[Delta]:
+def _merge(chosen: list[Increment], others: Sequence[Increment]) -> list[Increment]:
     """Add those of the others that tell of a time nobody has told of yet."""
-    starts = [delta.start for delta in chosen]
+    if not chosen or not others:
+        return chosen or list(others)
+    starts = [increment[0] for increment in chosen]
     added = []
     for other in others:
-        follower = bisect.bisect_left(starts, other.end)
-        if not follower or chosen[follower - 1].end <= other.start:
+        follower = bisect.bisect_left(starts, other[1])
+        if not follower or chosen[follower - 1][1] <= other[0]:
             added.append(other)
-    return sorted([*chosen, *added], key=lambda delta: delta.start)
-
-
-def _integrated(samples: Sequence[FlowSample], limits: CounterLimits, *, taken: list[Delta]) -> list[Delta]:
-    points = [(_us(sample.at), sample.power_w) for sample in samples if sample.power_w is not None]
-    areas = energy_under(
-        points,
-        longest_us=round(limits.max_gap_s * 1_000_000),
-        taken=[(_us(delta.start), _us(delta.end)) for delta in taken],
-    )
-    return [
-        Delta(_moment(start), _moment(end), energy_wh, CounterFlag.ESTIMATED, CounterMethod.POWER)
-        for start, end, energy_wh in areas
-    ]
-
-
-def _us(at: datetime) -> int:
-    """Microseconds of Unix time, exactly."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
+    return sorted([*chosen, *added], key=itemgetter(0))

@@ -7,7 +7,19 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.counters import CounterLimits, CounterMethod, Delta, FlowSample, MeterEvent, allocate, energy_deltas
+from shared.counters import (
+    CounterLimits,
+    CounterMethod,
+    Delta,
+    FlowSample,
+    FlowSeries,
+    MeterEvent,
+    Points,
+    allocate,
+    energy_deltas,
+    increments,
+    unix_us,
+)
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -108,3 +120,28 @@ def test_finer_edges_split_the_same_shares(energy: int, span: int, first: int, s
     delta = Delta(START, START + span * SECOND, energy)
     a, b, c = (START + offset * SECOND for offset in itertools.accumulate([first, second, third]))
     assert allocate(delta, [a, c]) == [sum(allocate(delta, [a, b, c]))]
+
+
+points = st.lists(
+    st.tuples(st.integers(0, 5_000), st.integers(0, 20_000)), max_size=30, unique_by=lambda pair: pair[0]
+).map(lambda pairs: Points.of((unix_us(START) + 1_000_000 * second, value) for second, value in sorted(pairs)))
+
+
+@given(
+    st.builds(FlowSeries, totals=points, todays=points, powers=points),
+    limits,
+    st.integers(0, 5_000),
+    st.integers(1, 900),
+)
+def test_what_is_left_out_cannot_reach_into_the_stretch(
+    found: FlowSeries, limit: CounterLimits, offset: int, length: int
+) -> None:
+    start = unix_us(START) + offset * 1_000_000
+    end = start + length * 1_000_000
+
+    def inside(
+        results: list[tuple[int, int, int, int, CounterMethod]],
+    ) -> list[tuple[int, int, int, int, CounterMethod]]:
+        return [result for result in results if result[0] < end and result[1] > start]
+
+    assert inside(increments(found, limit, within=(start, end))) == inside(increments(found, limit))
