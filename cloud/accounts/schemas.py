@@ -3,9 +3,21 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from cloud.core.fields import Email, Line, Name, NewPassword, Prose, Slug, TimeZoneName, WebAddress, Word, refuse_nulls
+from cloud.core.fields import (
+    Email,
+    Line,
+    Name,
+    NewPassword,
+    Prose,
+    Secret,
+    Slug,
+    TimeZoneName,
+    WebAddress,
+    Word,
+    refuse_nulls,
+)
 from cloud.core.text import Language
 from shared.enums import OrgMemberRole
 
@@ -28,7 +40,7 @@ class LoginIn(BaseModel):
     )
 
     email: Annotated[Line, Field(min_length=3)]
-    password: Annotated[SecretStr, Field(max_length=200)]
+    password: Secret
 
 
 class RefreshIn(BaseModel):
@@ -36,7 +48,7 @@ class RefreshIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    refresh_token: Annotated[SecretStr, Field(max_length=200)]
+    refresh_token: Secret
 
 
 class TokensOut(BaseModel):
@@ -61,7 +73,7 @@ class PasswordIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    current_password: Annotated[SecretStr, Field(max_length=200)]
+    current_password: Secret
     new_password: NewPassword
 
 
@@ -180,7 +192,7 @@ class AcceptIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: Annotated[SecretStr, Field(max_length=200)]
+    token: Secret
     password: NewPassword
     first_name: Word
     last_name: Word | None = None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from cloud.core.fields import Name, Prose, refuse_nulls
 from shared.alert_rules import Condition
 from shared.enums import AlertSeverity, AlertStatus
 
@@ -38,8 +39,8 @@ class AlertRuleCreate(BaseModel):
         },
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=255)]
-    description: Annotated[str | None, Field(max_length=2_000)] = None
+    name: Name
+    description: Prose | None = None
     site_id: UUID | None = None
     device_id: UUID | None = None
     condition: Condition
@@ -61,14 +62,20 @@ class AlertRuleUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str | None, Field(min_length=1, max_length=255)] = None
-    description: Annotated[str | None, Field(max_length=2_000)] = None
+    name: Name | None = None
+    description: Prose | None = None
     condition: Condition | None = None
     severity: AlertSeverity | None = None
     channels: Annotated[list[Channel] | None, Field(max_length=4)] = None
     is_active: bool | None = None
     cooldown_minutes: Annotated[int | None, Field(ge=0, le=10_080)] = None
     auto_resolve: bool | None = None
+
+    @model_validator(mode="after")
+    def _only_the_description_can_be_empty(self) -> Self:
+        return refuse_nulls(
+            self, "name", "condition", "severity", "channels", "is_active", "cooldown_minutes", "auto_resolve"
+        )
 
 
 class AlertRuleRead(BaseModel):

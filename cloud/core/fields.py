@@ -99,6 +99,9 @@ Email = Annotated[EmailStr, Field(max_length=320), AfterValidator(_lower)]
 NewPassword = Annotated[SecretStr, Field(min_length=10, max_length=200), AfterValidator(_encodable)]
 """A password as somebody chooses it: length counts, not kinds of characters."""
 
+Secret = Annotated[SecretStr, Field(max_length=200), AfterValidator(_encodable)]
+"""A password or a token as somebody sends it to be compared; text that no encoding holds cannot be anybody's."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?$")]
 """A name for addresses: lower-case letters, digits and dashes."""
 

@@ -182,7 +182,7 @@ async def file_of(conn: AsyncConnection, files: Files, report: ReportOut) -> byt
         raise ConflictError(
             f"The report is {report.status.value}; ask again in a few seconds.",
             code="report_not_ready",
-            extra={"status": report.status.value},
+            extra={"report_status": report.status.value},
             headers={"Retry-After": "2"},
         )
     return await files.get(path)

@@ -65,16 +65,17 @@ class Problem(BaseModel):
 def problem_response(request: Request, error: CloudError) -> Response:
     """The answer for an error."""
     language = preferred_language(request.headers.get("accept-language"))
-    body = {
+    members = {
         "type": f"urn:solar-hub:problem:{error.code}",
         "title": text(f"problem.{error.code}", language) or error.title,
         "status": error.status,
         "code": error.code,
         "detail": error.detail,
         "correlation_id": request.scope.get("state", {}).get("correlation_id"),
-        **error.extra,
     }
     headers = {**error.headers, "Content-Language": language.value}
+    # What an error adds stands behind the members that all have, and never in their place.
+    body = {**members, **error.extra, **members}
     return JSONResponse(body, status_code=error.status, headers=headers, media_type=PROBLEM_TYPE)
 
 

@@ -1,5 +1,6 @@
 """Every operation of the API's own description, asked by nobody and by somebody of another organisation."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from cloud.web.limits import Rate
 from shared.wire import CLAIM_CODE_PATTERN
-from tests.integration.api.conftest import Api, World
+from tests.integration.api.conftest import Api, Person, World
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # Who has no account yet: these recognise the caller by a one-time secret in the body, or tell nothing about anybody.
@@ -173,6 +175,64 @@ async def test_ids_of_another_organisation_in_a_body_or_a_filter_do_not_exist(wo
         "POST /api/v1/devices site_id",
         "GET /api/v1/devices site_id",
     } <= tried
+
+
+# What no field of ours takes as it is, or takes and can store: nothing in between.
+NONSENSE: tuple[Any, ...] = (
+    None,
+    "\0",
+    "\ud800",
+    "x" * 400,
+    -1,
+    2**63,
+    [None],
+    {"\0": "\0"},
+    "0001-01-01",
+    "9999-12-31",
+)
+
+
+async def version_of(api: Api, path: str, person: Person) -> str:
+    answer = await api.http.get(path, headers=person.headers)
+    return answer.headers.get("etag", '"1"')
+
+
+@pytest.mark.slow
+async def test_nonsense_in_any_field_is_refused_by_name(world: World) -> None:
+    api, document = world.api, world.api.app.openapi()
+    own = {"organization_id": str(world.organization_id), "site_id": world.site["id"], "device_id": world.device["id"]}
+    rule = await api.call(
+        "POST",
+        f"/organizations/{world.organization_id}/alert-rules",
+        world.owner,
+        json={"name": "x", "condition": {"metric": "ac_power_kw", "operator": "lt", "threshold": 1}},
+    )
+    ids = own | {"rule_id": rule.json()["id"]}
+    answered: dict[str, Any] = {}
+    tried = 0
+    for operation in operations(document):
+        body = body_of(document, operation)
+        if operation.path.startswith("/api/v1/edge/") or body is None:
+            continue
+        schema = resolve(document, operation.spec["requestBody"]["content"]["application/json"]["schema"])
+        for field in schema["properties"]:
+            await api.services.limiter.reset(Rate("account", 1, 60), str(world.owner.id))
+            for value in NONSENSE:
+                tried += 1
+                path = filled(operation.path, ids)
+                version = await version_of(api, path, world.owner) if operation.method == "patch" else ""
+                sent = {**body, **{name: own[name] for name in body.keys() & own.keys()}, field: value}
+                answer = await api.http.request(
+                    operation.method,
+                    path,
+                    content=json.dumps(sent),
+                    headers={**world.owner.headers, "If-Match": version, "Content-Type": "application/json"},
+                )
+                unnamed = answer.status_code == 422 and not answer.json().get("errors")
+                if answer.status_code >= 500 or unnamed:
+                    answered[f"{operation} {field}={str(value)[:20]!r}"] = (answer.status_code, answer.text[:200])
+    assert not answered
+    assert tried > 500
 
 
 async def test_every_operation_is_described(api: Api) -> None:

@@ -1,3 +1,4 @@
+import json
 import math
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,9 +11,10 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from cloud.core.errors import CloudError, PreconditionFailedError, PreconditionRequiredError, ValidationFailedError
-from cloud.web.errors import field_problems, from_database_error, from_http_exception
+from cloud.web.errors import field_problems, from_database_error, from_http_exception, problem_response
 from cloud.web.etags import etag, version_of
 from cloud.web.idempotency import checked_key, request_hash
 from cloud.web.limits import Decision, LocalLimiter, Rate, refuse_if_over
@@ -196,6 +198,13 @@ class TestForeignErrors:
             assert problem.status == status
             assert "users" not in problem.detail
             assert "SELECT" not in problem.detail
+
+
+class TestProblemDocuments:
+    def test_what_an_error_adds_never_replaces_what_all_have(self) -> None:
+        request = Request({"type": "http", "headers": [], "state": {"correlation_id": "c"}})
+        problem = json.loads(bytes(problem_response(request, CloudError(extra={"status": "pending", "seq": 3})).body))
+        assert (problem["status"], problem["seq"]) == (500, 3)
 
 
 class TestIdempotencyKeys:
