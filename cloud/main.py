@@ -23,6 +23,7 @@ from cloud.ingest.endpoints import router as ingest_router
 from cloud.reports.endpoints import router as reports_router
 from cloud.sites.endpoints import router as sites_router
 from cloud.telemetry.endpoints import router as telemetry_router
+from cloud.telemetry.service.stream import LiveHub
 from cloud.web.docs import install_docs
 from cloud.web.errors import install_error_handlers
 from cloud.web.health import router as health_router
@@ -58,6 +59,7 @@ def attach(app: FastAPI, services: Services) -> None:
     """Give the application what its endpoints ask for."""
     app.state.services = services
     app.state.fleet = Fleet(services.secrets, plan_rules)
+    app.state.live = LiveHub(services.redis)
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:

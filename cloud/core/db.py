@@ -209,6 +209,7 @@ def create_engine(
     max_overflow: int = 10,
     pool_timeout_s: float = 10.0,
     statement_cache_size: int = 100,
+    read_only: bool = False,
 ) -> AsyncEngine:
     """Build an engine on asyncpg; nothing is connected yet.
 
@@ -218,7 +219,9 @@ def create_engine(
         max_overflow: connections opened beyond that under load.
         pool_timeout_s: longest wait for a free connection.
         statement_cache_size: prepared statements kept per connection; 0 behind a transaction-pooling PgBouncer.
+        read_only: every transaction refuses to write.
     """
+    read_only_setting = {"default_transaction_read_only": "on"} if read_only else {}
     return create_async_engine(
         async_url(url),
         pool_size=pool_size,
@@ -229,7 +232,7 @@ def create_engine(
             "timeout": CONNECT_TIMEOUT_S,
             "statement_cache_size": statement_cache_size,
             "prepared_statement_cache_size": statement_cache_size,
-            "server_settings": {"application_name": "solarhub", "timezone": "UTC"},
+            "server_settings": {"application_name": "solarhub", "timezone": "UTC", **read_only_setting},
         },
     )
 
@@ -269,6 +272,7 @@ class Database:
         pool_timeout_s: float = 10.0,
         statement_cache_size: int = 100,
         allow_privileged: bool = False,
+        read_only: bool = False,
     ) -> "Database":
         """Open a pool and look at who we are.
 
@@ -279,6 +283,7 @@ class Database:
             pool_timeout_s: longest wait for a free connection before `DatabaseBusyError`.
             statement_cache_size: prepared statements kept per connection; 0 behind a transaction-pooling PgBouncer.
             allow_privileged: accept a superuser or a role with BYPASSRLS; for administration only.
+            read_only: every transaction refuses to write.
 
         Raises:
             DatabaseUrlError: if the address is not one of PostgreSQL.
@@ -291,6 +296,7 @@ class Database:
             max_overflow=max_overflow,
             pool_timeout_s=pool_timeout_s,
             statement_cache_size=statement_cache_size,
+            read_only=read_only,
         )
         database = cls(engine, url=url)
         try:

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         database_url: `postgresql://user:password@host:port/database` of the application role, which must not be able to bypass
             row-level security.
         admin_database_url: the same database as the role that owns the tables; only `migrate`, `create-admin` and backups use it.
+        read_database_url: a streaming replica, as the application role: reads of telemetry go there while it answers.
         redis_url: `redis://:password@host:port/0`; jobs, live events and rate limits. Losing it loses no data.
         secret_key: 32 random bytes in base64. Encrypts stored device passwords and derives the keys that sign tokens and
             cursors. All processes of one installation share it; whoever has it and the database has everything.
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr
     admin_database_url: SecretStr | None = None
+    read_database_url: SecretStr | None = None
     redis_url: SecretStr
     secret_key: SecretStr
     jwt_private_key: SecretStr | None = None
@@ -64,7 +66,7 @@ class Settings(BaseSettings):
     log_json: bool = True
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
-    @field_validator("database_url", "admin_database_url")
+    @field_validator("database_url", "admin_database_url", "read_database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not url.get_secret_value().startswith(

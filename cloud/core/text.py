@@ -27,6 +27,7 @@ _TITLES: dict[str, dict[Language, str]] = {
         Language.EN: "Method not allowed",
         Language.UR: "یہ طریقہ یہاں استعمال نہیں ہو سکتا",
     },
+    "problem.not_acceptable": {Language.EN: "No such form", Language.UR: "اس شکل میں دستیاب نہیں"},
     "problem.conflict": {Language.EN: "Conflict", Language.UR: "پہلے سے محفوظ معلومات سے ٹکراؤ"},
     "problem.gone": {Language.EN: "No longer available", Language.UR: "اب دستیاب نہیں"},
     "problem.version_stale": {Language.EN: "Changed in the meantime", Language.UR: "اس دوران تبدیلی ہو چکی ہے"},

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.enums import DeviceType
+from shared.enums import DeviceType, SiteStatus
 from shared.readings import Value
 
 _EXAMPLE_SITE = "01978f2e-7a10-7000-8000-000000000001"
@@ -56,6 +56,41 @@ class Series(BaseModel):
     start: AwareDatetime
     end: AwareDatetime
     points: list[Point]
+
+
+class SeriesLine(BaseModel):
+    """One metric of the site or of one device, as part of an answer with several."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device_id: UUID | None = Field(description="null = the whole site.")
+    metric: str
+    unit: str
+    points: list[Point]
+
+
+class ComparedSeries(BaseModel):
+    """The same lines over an earlier stretch of time; the first period of one compares with the first of the other."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: AwareDatetime
+    end: AwareDatetime
+    series: list[SeriesLine]
+
+
+class SeriesSet(BaseModel):
+    """Several metrics or devices over one stretch of time, at one resolution, and the time that they are compared with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    site_id: UUID
+    resolution: str = Field(description="The one that was taken for all of them: raw, 15m, 1h, 1d or 1mo.")
+    timezone: str = Field(description="Zone whose hours, days and months the points are.")
+    start: AwareDatetime
+    end: AwareDatetime
+    series: list[SeriesLine]
+    comparison: ComparedSeries | None = None
 
 
 class LiveDevice(BaseModel):
@@ -138,3 +173,92 @@ class Energy(BaseModel):
     first_day: date
     last_day: date
     days: list[DayEnergy]
+
+
+class Flows(BaseModel):
+    """Energies of a stretch of time; null where nothing was measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    energy_generated_kwh: float | None = None
+    energy_consumed_kwh: float | None = None
+    energy_imported_kwh: float | None = None
+    energy_exported_kwh: float | None = None
+    energy_charged_kwh: float | None = None
+    energy_discharged_kwh: float | None = None
+
+
+class FlowTotals(Flows):
+    """Energies with the shares that follow from them."""
+
+    self_consumed_kwh: float | None = None
+    self_consumption_percent: float | None = Field(
+        default=None, description="Part of the generation that was used on the site, where both were measured."
+    )
+    self_sufficiency_percent: float | None = Field(
+        default=None, description="Part of the consumption that did not come from the grid, where both were measured."
+    )
+    co2_avoided_kg: float | None = None
+    sites_with_data: int = Field(default=0, description="Sites whose generation is known in this stretch of time.")
+
+
+class Summary(BaseModel):
+    """Energies of a site, or of all sites together, each by its own local calendar."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime
+    sites: int
+    today: FlowTotals
+    month: FlowTotals
+    year: FlowTotals
+    lifetime: FlowTotals
+    since: date | None = Field(description="First day of the first month with a known generation.")
+
+
+class SiteSummary(Summary):
+    """Energies of one site."""
+
+    site_id: UUID
+    timezone: str
+
+
+class PortfolioSite(BaseModel):
+    """One site at a glance. Sources are positive: grid > 0 is import, battery > 0 is discharging."""
+
+    model_config = ConfigDict(frozen=True)
+
+    site_id: UUID
+    organization_id: UUID
+    name: str
+    status: SiteStatus
+    timezone: str
+    pv_power_kw: float | None
+    grid_power_kw: float | None
+    battery_power_kw: float | None
+    load_power_kw: float | None
+    battery_soc_percent: float | None
+    devices_reporting: int
+    devices_stale: int
+    newest_reading_at: AwareDatetime | None
+    today: Flows
+    month: Flows
+    open_alerts: int
+    critical_alerts: int
+
+
+class PortfolioDay(FlowTotals):
+    """All sites together on one day, which is each site's own local day."""
+
+    date: date
+
+
+class PortfolioEnergy(BaseModel):
+    """Days of all sites together; a day without data has nulls."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sites: int
+    first_day: date
+    last_day: date
+    days: list[PortfolioDay]

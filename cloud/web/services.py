@@ -1,7 +1,7 @@
 """What an API process opens once and every request uses."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from cloud.core.crypto import SecretBox
 from cloud.core.db import Database
 from cloud.core.files import Files, LocalFiles
 from cloud.core.jobs import Jobs, RedisJobs, make_broker
+from cloud.core.replica import Replica
 from cloud.core.settings import Settings
 from cloud.web.limits import Limiter, RedisLimiter
 from cloud.web.paging import CursorSigner
@@ -25,6 +26,7 @@ class Services:
 
     Attributes:
         clock: the present moment, aware, UTC.
+        replica: answers reads of telemetry, where the settings name one.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class Services:
     secrets: SecretBox
     cursors: CursorSigner
     clock: Callable[[], datetime]
+    replica: Replica | None = None
 
 
 def utc_now() -> datetime:
@@ -60,6 +63,25 @@ async def open_database(settings: Settings) -> Database:
     )
 
 
+async def open_replica(settings: Settings) -> Replica | None:
+    """The replica as the settings name it; it may be away.
+
+    Raises:
+        DatabaseUrlError: if its address is not one of PostgreSQL.
+        PrivilegedRoleError: if the login could bypass row-level security.
+    """
+    if settings.read_database_url is None:
+        return None
+    replica = Replica(
+        settings.read_database_url.get_secret_value(),
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+        pool_timeout_s=settings.db_pool_timeout_s,
+    )
+    await replica.open()
+    return replica
+
+
 def open_redis(settings: Settings) -> Redis:
     """A client with short time-outs; it connects when first used, and Redis may be away."""
     return Redis.from_url(
@@ -70,10 +92,16 @@ def open_redis(settings: Settings) -> Redis:
 @asynccontextmanager
 async def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Services]:
     """Open everything, and close it at the end."""
-    db = await open_database(settings)
-    redis = open_redis(settings)
-    jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()))
-    try:
+    async with AsyncExitStack() as stack:
+        db = await open_database(settings)
+        stack.push_async_callback(db.dispose)
+        replica = await open_replica(settings)
+        if replica is not None:
+            stack.push_async_callback(replica.dispose)
+        redis = open_redis(settings)
+        stack.push_async_callback(redis.aclose)
+        jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()))
+        stack.callback(jobs.close)
         yield Services(
             settings=settings,
             db=db,
@@ -86,8 +114,5 @@ async def open_services(settings: Settings, *, clock: Callable[[], datetime] = u
             secrets=SecretBox(settings.secret_key_bytes),
             cursors=CursorSigner(settings.secret_key_bytes),
             clock=clock,
+            replica=replica,
         )
-    finally:
-        jobs.close()
-        await redis.aclose()
-        await db.dispose()

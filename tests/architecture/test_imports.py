@@ -28,6 +28,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jwt": ("cloud/auth/*",),
     "pwdlib": ("cloud/auth/*",),
     "cryptography": ("cloud/core/crypto.py", "cloud/auth/*"),
+    "arro3": ("*/render.py",),
     "uuid_utils": ("cloud/core/ids.py",),
 }
 

@@ -58,7 +58,7 @@ def test_scripts_can_be_run(root: Path) -> None:
 def test_commands_and_extras_are_the_promised_ones(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"solarhub": "cloud.cli:app", "solarhub-edge": "edge_agent.cli:app"}
-    assert set(project["optional-dependencies"]) == {"edge", "cloud", "embedded"}
+    assert set(project["optional-dependencies"]) == {"edge", "cloud", "embedded", "parquet"}
 
 
 def test_what_git_ignores_is_not_part_of_the_source(root: Path) -> None:

@@ -1,6 +1,6 @@
 """Answers: series, days and what flows now. Each statement says whether it wants the site's row or a device's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from cloud.core.db import asyncpg_of
 from cloud.devices.tables import Device
 from cloud.ingest.rules import RAW_COLUMNS
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
+from cloud.telemetry.rules.context import UNUSABLE
 from cloud.telemetry.rules.facts import Flow
 from cloud.telemetry.rules.series import GaugeColumns, Resolution
 from shared.periods import Window
@@ -31,42 +32,79 @@ class Slot:
     high: float | None = None
 
 
-async def poll_interval_s(conn: AsyncConnection, site_id: UUID, device_id: UUID) -> float | None:
-    """Seconds between two readings of a device; None if the site has no such device."""
-    statement = select(Device.poll_interval_s).where(Device.site_id == site_id, Device.id == device_id)
-    found: float | None = (await conn.execute(statement)).scalar_one_or_none()
-    return found
+Wanted = Sequence[UUID]
+"""Devices whose rows are wanted; none = the site's own row."""
+
+_WHO = {True: "device_id = ANY ($2::uuid[])", False: "device_id IS NULL AND cardinality($2::uuid[]) = 0"}
+"""With and without devices; spelled apart so that each finds its partial index."""
+
+
+async def poll_intervals_s(conn: AsyncConnection, site_id: UUID, device_ids: Wanted) -> dict[UUID, float]:
+    """Seconds between two readings of each device that the site has."""
+    statement = select(Device.id, Device.poll_interval_s).where(Device.site_id == site_id, Device.id.in_(device_ids))
+    return {row.id: row.poll_interval_s for row in await conn.execute(statement)}
 
 
 async def raw_points(
-    conn: AsyncConnection, site_id: UUID, device_id: UUID, *, metric: str, window: Window, limit: int
-) -> list[RawPoint]:
-    """A device's stored values of one metric, oldest first."""
+    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, metric: str, window: Window, limit: int
+) -> dict[UUID | None, list[RawPoint]]:
+    """Stored values of one metric by device, oldest first; at most `limit` in all."""
     pg = await asyncpg_of(conn)
     column = RAW_COLUMNS.get(metric)
-    if column is not None:
-        statement = f"""
-            SELECT at, {column} AS value FROM telemetry_readings
-            WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at < $4 ORDER BY at LIMIT $5
-            """  # noqa: S608 -- a column of our own
-        arguments: tuple[Any, ...] = ()
-    else:
-        statement = """
-            SELECT at, CASE jsonb_typeof(extra -> $6) WHEN 'number' THEN (extra ->> $6)::double precision END AS value,
-                CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END AS word
+    value, has_it = (column, "$6::text IS NOT NULL") if column is not None else (_EXTRA_NUMBER, "extra ? $6")
+    word = "NULL" if column is not None else "CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END"
+    records = await pg.fetch(
+        f"""
+        SELECT device_id, at, {value} AS value, {word} AS word FROM telemetry_readings
+        WHERE site_id = $1 AND device_id = ANY ($2::uuid[]) AND at >= $3 AND at < $4 AND {has_it}
+        ORDER BY device_id, at LIMIT $5
+        """,  # noqa: S608 -- a column of our own
+        site_id,
+        device_ids,
+        window.start,
+        window.end,
+        limit,
+        metric,
+    )
+    found: dict[UUID | None, list[RawPoint]] = {}
+    for device_id, at, number, text_value in records:
+        found.setdefault(device_id, []).append((at, text_value if number is None else number))
+    return found
+
+
+_EXTRA_NUMBER = "CASE jsonb_typeof(extra -> $6) WHEN 'number' THEN (extra ->> $6)::double precision END"
+
+
+async def channel_slots(
+    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, metric: str, edges: Sequence[datetime]
+) -> dict[UUID | None, list[Slot]]:
+    """Plain mean, minimum and maximum of a channel's usable raw readings in each period between edges."""
+    column = RAW_COLUMNS.get(metric)
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        f"""
+        WITH reading AS (
+            SELECT device_id, width_bucket(at, $3::timestamptz[]) AS slot, {column or _EXTRA_NUMBER} AS value
             FROM telemetry_readings
-            WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at < $4 AND extra ? $6 ORDER BY at LIMIT $5
-            """
-        arguments = (metric,)
-    records = await pg.fetch(statement, site_id, device_id, window.start, window.end, limit, *arguments)
-    if column is not None:
-        return [(record["at"], record["value"]) for record in records]
-    return [(record["at"], record["word"] if record["value"] is None else record["value"]) for record in records]
+            WHERE site_id = $1 AND device_id = ANY ($2::uuid[]) AND at >= $4 AND at < $5
+                AND quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
+        )
+        SELECT device_id, slot, avg(value) AS mean, min(value) AS low, max(value) AS high
+        FROM reading WHERE value IS NOT NULL GROUP BY device_id, slot
+        """,  # noqa: S608 -- a column of our own
+        site_id,
+        device_ids,
+        list(edges),
+        edges[0],
+        edges[-1],
+        metric,
+    )
+    return _by_device(records)
 
 
 async def gauge_slots(
-    conn: AsyncConnection, site_id: UUID, device_id: UUID | None, *, columns: GaugeColumns, edges: Sequence[datetime]
-) -> list[Slot]:
+    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, columns: GaugeColumns, edges: Sequence[datetime]
+) -> dict[UUID | None, list[Slot]]:
     """Mean, minimum and maximum of a gauge in each period between edges; periods without a value are left out."""
     key = columns.key or ""
     mean, low, high = columns.mean or "NULL", columns.low or "NULL", columns.high or "NULL"
@@ -76,41 +114,44 @@ async def gauge_slots(
     records = await pg.fetch(
         f"""
         WITH quarter AS (
-            SELECT width_bucket(bucket, $3::timestamptz[]) AS slot, greatest(covered_seconds, irradiation_covered_seconds, 1) AS weight,
+            SELECT device_id, width_bucket(bucket, $3::timestamptz[]) AS slot,
+                greatest(covered_seconds, irradiation_covered_seconds, 1) AS weight,
                 {mean} AS mean, {low} AS low, {high} AS high
             FROM telemetry_quarter_hour
-            WHERE site_id = $1 AND device_id IS NOT DISTINCT FROM $2 AND bucket >= $4 AND bucket < $6 AND $5::text IS NOT NULL
+            WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $4 AND bucket < $6 AND $5::text IS NOT NULL
         )
-        SELECT slot, sum(mean * weight) / sum(weight) AS mean, min(low) AS low, max(high) AS high
-        FROM quarter WHERE mean IS NOT NULL GROUP BY slot ORDER BY slot
+        SELECT device_id, slot, sum(mean * weight) / sum(weight) AS mean, min(low) AS low, max(high) AS high
+        FROM quarter WHERE mean IS NOT NULL GROUP BY device_id, slot
         """,  # noqa: S608 -- columns of our own
         site_id,
-        device_id,
+        device_ids,
         list(edges),
         edges[0],
         key,
         edges[-1],
     )
-    return [Slot(record["slot"] - 1, record["mean"], record["low"], record["high"]) for record in records]
+    return _by_device(records)
 
 
 async def energy_quarters(
-    conn: AsyncConnection, site_id: UUID, device_id: UUID | None, *, flow: Flow, edges: Sequence[datetime]
-) -> list[Slot]:
+    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, flow: Flow, edges: Sequence[datetime]
+) -> dict[UUID | None, list[Slot]]:
     """Energy (kWh) of one flow in each quarter-hour."""
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        SELECT width_bucket(bucket, $3::timestamptz[]) AS slot, {flow.value}_wh AS wh FROM telemetry_quarter_hour
-        WHERE site_id = $1 AND device_id IS NOT DISTINCT FROM $2 AND bucket >= $4 AND bucket < $5 ORDER BY bucket
+        SELECT device_id, width_bucket(bucket, $3::timestamptz[]) AS slot, {flow.value}_wh / 1000.0::double precision AS kwh,
+            NULL AS low, NULL AS high
+        FROM telemetry_quarter_hour
+        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $4 AND bucket < $5
         """,  # noqa: S608 -- a column of our own
         site_id,
-        device_id,
+        device_ids,
         list(edges),
         edges[0],
         edges[-1],
     )
-    return [Slot(record["slot"] - 1, None if record["wh"] is None else record["wh"] / 1000) for record in records]
+    return _by_device(records)
 
 
 _LEVELS: dict[Resolution, Level] = {Resolution.HOUR: HOURS, Resolution.DAY: DAYS, Resolution.MONTH: MONTHS}
@@ -119,28 +160,51 @@ _LEVELS: dict[Resolution, Level] = {Resolution.HOUR: HOURS, Resolution.DAY: DAYS
 async def energy_summaries(
     conn: AsyncConnection,
     site_id: UUID,
-    device_id: UUID | None,
+    device_ids: Wanted,
     *,
     flow: Flow,
     resolution: Resolution,
-    first: Any,  # noqa: ANN401 -- a moment, a date or (year, month), by the level
-    last: Any,  # noqa: ANN401 -- likewise
-) -> dict[Any, float | None]:
-    """Energy (kWh) of one flow by hour, day or month, keyed as the table files it."""
+    keys: Sequence[date],
+) -> dict[UUID | None, list[Slot]]:
+    """Energy (kWh) of one flow by hour, day or month.
+
+    Args:
+        conn: the transaction.
+        site_id: the site.
+        device_ids: devices; none = the site's own row.
+        flow: which energy.
+        resolution: hour, day or month.
+        keys: each period as the table files it, in order: a moment, a day, or a month's first day.
+    """
     level = _LEVELS[resolution]
     key = level.period[0] if len(level.period) == 1 else f"make_date({', '.join(level.period)}, 1)"
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        SELECT {key} AS key, energy_{flow.value}_kwh AS kwh FROM {level.table}
-        WHERE site_id = $1 AND device_id IS NOT DISTINCT FROM $2 AND {key} >= $3 AND {key} <= $4
+        SELECT device_id, {key} AS key, energy_{flow.value}_kwh AS kwh FROM {level.table}
+        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND {key} >= $3 AND {key} <= $4
         """,  # noqa: S608 -- names of our own
         site_id,
-        device_id,
-        first,
-        last,
+        device_ids,
+        keys[0],
+        keys[-1],
     )
-    return {record["key"]: record["kwh"] for record in records}
+    places = {place: index for index, place in enumerate(keys)}
+    found: dict[UUID | None, list[Slot]] = {}
+    for device_id, at, kwh in records:
+        if at in places:
+            found.setdefault(device_id, []).append(Slot(places[at], kwh))
+    return found
+
+
+def _by_device(
+    records: Iterable[tuple[UUID | None, int, float | None, float | None, float | None]],
+) -> dict[UUID | None, list[Slot]]:
+    """Slots from rows of device, slot counted from 1, value, lowest and highest."""
+    found: dict[UUID | None, list[Slot]] = {}
+    for device_id, slot, value, low, high in records:
+        found.setdefault(device_id, []).append(Slot(slot - 1, value, low, high))
+    return found
 
 
 async def site_days(conn: AsyncConnection, site_id: UUID, *, first: date, last: date) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,10 @@ from shared.periods import (
 )
 
 MAX_POINTS = 5_000
+"""Of one series."""
+
+MAX_SERIES = 20
+"""In one answer: metrics times devices."""
 
 MAX_SPAN = timedelta(days=366 * 30)
 
@@ -39,8 +43,21 @@ class Resolution(StrEnum):
     MONTH = "1mo"
 
 
+class Comparison(StrEnum):
+    """An earlier stretch of time to hold against the one that is asked for."""
+
+    PREVIOUS = "previous"
+    """The one of the same length just before."""
+    YEAR = "year"
+    """The same days of the year before."""
+
+
 class TooManyPointsError(SolarHubError):
     """The stretch of time has more points at this resolution than one answer holds."""
+
+
+class NoEarlierTimeError(SolarHubError):
+    """There is no stretch of time to compare with."""
 
 
 class NoSeriesError(SolarHubError):
@@ -90,7 +107,7 @@ def gauge_columns(metric: str, *, is_site: bool) -> GaugeColumns:
     found = metric_of(metric)
     name = found.name
     if "." in metric:
-        raise NoSeriesError(f"metric {metric!r} is one channel; ask for resolution 'raw' and a device_id")
+        raise NoSeriesError(f"metric {metric!r} is one channel; name a device_id to have it from raw readings")
     # A site's AC power is what its inverters generate; a hybrid inverter's own includes its battery, and is kept as it is.
     if name in _POWER_COLUMNS and (is_site or name != "ac_power_kw"):
         prefix = _POWER_COLUMNS[name]
@@ -105,6 +122,20 @@ def gauge_columns(metric: str, *, is_site: bool) -> GaugeColumns:
         known = ", ".join(sorted(OWN_COLUMNS | {"ac_power_kw", *ENERGY_METRICS}))
         raise NoSeriesError(f"a site has no {metric!r}; name a device_id, or ask for one of {known}")
     return GaugeColumns(key=name)
+
+
+def is_channel(metric: str) -> bool:
+    """Whether a metric is one channel of a device (`dc_voltage_v.pv1`): its periods are computed from raw readings.
+
+    Raises:
+        NoSeriesError: if it is a channel of something that has no mean.
+        UnknownMetricError: if the catalogue does not have it.
+    """
+    if "." not in metric:
+        return False
+    if metric_of(metric).rollup not in {Rollup.MEAN, Rollup.LAST}:
+        raise NoSeriesError(f"metric {metric!r} is no gauge: it has no mean; ask for resolution 'raw'")
+    return True
 
 
 def unit_of(metric: str) -> str:
@@ -172,3 +203,46 @@ def grid(resolution: Resolution, window: Window, zone: ZoneInfo) -> list[Window]
 def edges_of(periods: Sequence[Window]) -> list[datetime]:
     """The moments between periods that follow each other, with the first start and the last end."""
     return [*(period.start for period in periods), *(period.end for period in periods[-1:])]
+
+
+def earlier_window(how: Comparison, window: Window, zone: ZoneInfo) -> Window:
+    """The stretch of time to compare a window with.
+
+    Raises:
+        NoEarlierTimeError: if the calendar does not reach that far back.
+    """
+    try:
+        if how is Comparison.PREVIOUS:
+            return Window(_along(window.start, window, zone, times=-1), window.start)
+        start, end = _year_before(window.start, zone), _year_before(window.end, zone)
+    except (OverflowError, ValueError) as error:
+        raise NoEarlierTimeError(f"there is no {how.value} of {window.start.isoformat()}") from error
+    # The 29th of February has become the 28th: nothing is left of a window that ends there.
+    return Window(start, end) if start < end else window_of_length(window, start, zone)
+
+
+def window_of_length(window: Window, start: datetime, zone: ZoneInfo) -> Window:
+    """A stretch of time as long as another one.
+
+    Raises:
+        NoEarlierTimeError: if the calendar does not reach that far.
+    """
+    try:
+        return Window(start, _along(start, window, zone, times=1))
+    except (OverflowError, ValueError) as error:
+        raise NoEarlierTimeError(f"no such stretch of time begins at {start.isoformat()}") from error
+
+
+def _along(at: datetime, window: Window, zone: ZoneInfo, *, times: int) -> datetime:
+    """A moment moved by a window's length: by local days where it has whole ones, so that midnight stays midnight."""
+    start, end = (moment.astimezone(zone).replace(tzinfo=None) for moment in (window.start, window.end))
+    if start.time() != end.time():
+        return at + times * (window.end - window.start)
+    moved = at.astimezone(zone).replace(tzinfo=None) + times * (end - start)
+    return moved.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _year_before(at: datetime, zone: ZoneInfo) -> datetime:
+    local = at.astimezone(zone)
+    day = min(local.day, 28) if local.month == 2 else local.day
+    return local.replace(year=local.year - 1, day=day).astimezone(UTC)

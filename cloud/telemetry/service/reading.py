@@ -1,7 +1,9 @@
 """Answers to questions about a stretch of time."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from itertools import product
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,10 +12,10 @@ from cloud.core.errors import FieldProblem, NotFoundError, ValidationFailedError
 from cloud.sites.schemas import SiteOut
 from cloud.telemetry.repository import reads
 from cloud.telemetry.repository.reads import Slot
-from cloud.telemetry.rules.facts import Flow
 from cloud.telemetry.rules.series import (
     ENERGY_METRICS,
     MAX_POINTS,
+    MAX_SERIES,
     NoSeriesError,
     Resolution,
     TooManyPointsError,
@@ -21,9 +23,10 @@ from cloud.telemetry.rules.series import (
     edges_of,
     gauge_columns,
     grid,
+    is_channel,
     unit_of,
 )
-from cloud.telemetry.schemas import DayEnergy, Energy, Point, Series
+from cloud.telemetry.schemas import ComparedSeries, DayEnergy, Energy, Point, Series, SeriesLine, SeriesSet
 from shared.metrics import UnknownMetricError, metric_of
 from shared.periods import Window, day_of, days_between, zone_of
 
@@ -31,53 +34,97 @@ MAX_DAYS = 1_100
 """Three years of days in one answer."""
 
 
-async def series(
-    conn: AsyncConnection, site: SiteOut, *, metric: str, window: Window, resolution: Resolution, device_id: UUID | None
-) -> Series:
-    """One metric of a site or a device.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about a stretch of time.
+
+    Attributes:
+        metrics: each once.
+        device_ids: each once; none = the whole site.
+        window: the stretch of time.
+        resolution: the one that is wanted.
+        compared: an earlier stretch of time, answered at the same resolution.
+    """
+
+    metrics: tuple[str, ...]
+    device_ids: tuple[UUID, ...]
+    window: Window
+    resolution: Resolution = Resolution.AUTO
+    compared: Window | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """One line and nothing to compare it with."""
+        return len(self.metrics) == 1 and len(self.device_ids) <= 1 and self.compared is None
+
+
+async def series(conn: AsyncConnection, site: SiteOut, question: Question) -> SeriesSet:
+    """Metrics of a site or of devices, each with its points.
 
     Raises:
-        NotFoundError: if the site has no such device.
-        ValidationFailedError: if the metric has no such series, or it would be too long.
+        NotFoundError: if the site lacks one of the devices.
+        ValidationFailedError: if a metric has no such series, or the answer would be too long.
     """
-    zone = zone_of(site.timezone)
+    lines = len(question.metrics) * max(1, len(question.device_ids))
+    if lines > MAX_SERIES:
+        message = f"{lines} series (metrics times devices) are more than {MAX_SERIES}; ask for fewer at once"
+        raise _refused("metric", ", ".join(question.metrics), message)
+    interval_s = await _raw_interval_s(conn, site.id, question)
+    windows = [question.window, *([question.compared] if question.compared else [])]
     try:
-        interval_s = await _raw_interval_s(conn, site.id, device_id, metric)
-        unit = unit_of(metric)
-        taken = choose_resolution(resolution, window, raw_interval_s=interval_s)
-        if taken is Resolution.RAW and device_id is not None:
-            points = await _raw(conn, site.id, device_id, metric, window)
-        else:
-            periods = grid(taken, window, zone)
-            flow = ENERGY_METRICS.get(metric)
-            slots = (
-                await _gauges(conn, site.id, device_id, metric, periods)
-                if flow is None
-                else await _energies(conn, site, device_id, flow, taken, periods=periods)
-            )
-            points = [
-                Point(at=period.start, value=slot.value, low=slot.low, high=slot.high)
-                for period, slot in zip(periods, _filled(slots, len(periods)), strict=True)
-            ]
-    except (UnknownMetricError, NoSeriesError) as error:
-        raise _refused("metric", metric, error) from error
+        longest = max(windows, key=lambda window: window.seconds)
+        taken = choose_resolution(question.resolution, longest, raw_interval_s=interval_s)
     except TooManyPointsError as error:
-        raise _refused("resolution", resolution.value, error) from error
-    return Series(
+        raise _refused("resolution", question.resolution.value, str(error)) from error
+    except NoSeriesError as error:
+        raise _refused("metric", question.metrics[0], str(error)) from error
+    answers = [await _lines(conn, site, question, window, taken) for window in windows]
+    compared = question.compared
+    return SeriesSet(
         site_id=site.id,
-        device_id=device_id,
-        metric=metric,
-        unit=unit,
         resolution=taken.value,
         timezone=site.timezone,
-        start=window.start,
-        end=window.end,
-        points=points,
+        start=question.window.start,
+        end=question.window.end,
+        series=answers[0],
+        comparison=compared and ComparedSeries(start=compared.start, end=compared.end, series=answers[1]),
+    )
+
+
+def single(answer: SeriesSet) -> Series:
+    """An answer's only line, in the form of its own."""
+    line = answer.series[0]
+    return Series(
+        site_id=answer.site_id,
+        device_id=line.device_id,
+        metric=line.metric,
+        unit=line.unit,
+        resolution=answer.resolution,
+        timezone=answer.timezone,
+        start=answer.start,
+        end=answer.end,
+        points=line.points,
     )
 
 
 async def energy(conn: AsyncConnection, site: SiteOut, *, first: date, last: date) -> Energy:
     """The site's days.
+
+    Raises:
+        ValidationFailedError: if the last day is before the first, or there are too many.
+    """
+    check_days(first, last)
+    rows = {row["summary_date"]: row for row in await reads.site_days(conn, site.id, first=first, last=last)}
+    names = [name for name in DayEnergy.model_fields if name != "date"]
+    days = [
+        DayEnergy(date=day, **{name: rows[day][name] for name in names} if day in rows else {})
+        for day in days_between(first, last)
+    ]
+    return Energy(site_id=site.id, timezone=site.timezone, first_day=first, last_day=last, days=days)
+
+
+def check_days(first: date, last: date) -> None:
+    """Refuse days that cannot be answered.
 
     Raises:
         ValidationFailedError: if the last day is before the first, or there are too many.
@@ -89,70 +136,97 @@ async def energy(conn: AsyncConnection, site: SiteOut, *, first: date, last: dat
             "message": f"must not be before {first.isoformat()}, nor {MAX_DAYS} days or more after it",
         }
         raise ValidationFailedError("The days do not make a period that can be answered.", errors=[problem])
-    rows = {row["summary_date"]: row for row in await reads.site_days(conn, site.id, first=first, last=last)}
-    names = [name for name in DayEnergy.model_fields if name != "date"]
-    days = [
-        DayEnergy(date=day, **{name: rows[day][name] for name in names} if day in rows else {})
-        for day in days_between(first, last)
-    ]
-    return Energy(site_id=site.id, timezone=site.timezone, first_day=first, last_day=last, days=days)
 
 
-async def _raw_interval_s(conn: AsyncConnection, site_id: UUID, device_id: UUID | None, metric: str) -> float | None:
-    """Seconds between two raw values; None where raw readings cannot answer."""
-    if device_id is None:
+async def _raw_interval_s(conn: AsyncConnection, site_id: UUID, question: Question) -> float | None:
+    """Seconds between two raw values of the quickest device; None where raw readings cannot answer."""
+    if not question.device_ids:
         return None
-    interval_s = await reads.poll_interval_s(conn, site_id, device_id)
-    if interval_s is None:
+    intervals = await reads.poll_intervals_s(conn, site_id, question.device_ids)
+    if len(intervals) < len(question.device_ids):
         raise NotFoundError("There is no such device on this site.")
-    return None if metric in ENERGY_METRICS else interval_s
+    return None if ENERGY_METRICS.keys() & set(question.metrics) else min(intervals.values())
 
 
-async def _raw(conn: AsyncConnection, site_id: UUID, device_id: UUID, metric: str, window: Window) -> list[Point]:
+async def _lines(
+    conn: AsyncConnection, site: SiteOut, question: Question, window: Window, taken: Resolution
+) -> list[SeriesLine]:
+    """Every line of an answer: by metric, then by device."""
+    periods = [] if taken is Resolution.RAW else grid(taken, window, zone_of(site.timezone))
+    found: dict[tuple[str, UUID | None], list[Point]] = {}
+    for metric in question.metrics:
+        try:
+            if taken is Resolution.RAW:
+                points = await _raw(conn, site.id, question.device_ids, metric=metric, window=window)
+            else:
+                slots = await _slots(conn, site, question.device_ids, metric=metric, taken=taken, periods=periods)
+                points = {device_id: _filled(known, periods) for device_id, known in slots.items()}
+        except (UnknownMetricError, NoSeriesError) as error:
+            raise _refused("metric", metric, str(error)) from error
+        except TooManyPointsError as error:
+            raise _refused("resolution", taken.value, str(error)) from error
+        found |= {(metric, device_id): values for device_id, values in points.items()}
+    return [
+        SeriesLine.model_construct(
+            device_id=device_id,
+            metric=metric,
+            unit=unit_of(metric),
+            points=found.get((metric, device_id), _filled([], periods)),
+        )
+        for metric, device_id in product(question.metrics, question.device_ids or (None,))
+    ]
+
+
+async def _raw(
+    conn: AsyncConnection, site_id: UUID, device_ids: Sequence[UUID], *, metric: str, window: Window
+) -> dict[UUID | None, list[Point]]:
     name, dot, channel = metric.partition(".")
     key = metric_of(name).name + dot + channel
-    found = await reads.raw_points(conn, site_id, device_id, metric=key, window=window, limit=MAX_POINTS + 1)
-    if len(found) > MAX_POINTS:
+    limit = MAX_POINTS * len(device_ids) + 1
+    found = await reads.raw_points(conn, site_id, device_ids, metric=key, window=window, limit=limit)
+    if any(len(points) > MAX_POINTS for points in found.values()):
         raise TooManyPointsError(
             f"the readings are denser than the device's poll interval: more than {MAX_POINTS}; ask for '15m' or a shorter time"
         )
-    return [Point(at=at, value=value) for at, value in found]
+    return {
+        device_id: [Point.model_construct(at=at, value=value) for at, value in points]
+        for device_id, points in found.items()
+    }
 
 
-async def _gauges(
-    conn: AsyncConnection, site_id: UUID, device_id: UUID | None, metric: str, periods: list[Window]
-) -> list[Slot]:
-    columns = gauge_columns(metric, is_site=device_id is None)
-    return await reads.gauge_slots(conn, site_id, device_id, columns=columns, edges=edges_of(periods))
-
-
-async def _energies(
+async def _slots(
     conn: AsyncConnection,
     site: SiteOut,
-    device_id: UUID | None,
-    flow: Flow,
-    resolution: Resolution,
+    device_ids: Sequence[UUID],
     *,
+    metric: str,
+    taken: Resolution,
     periods: list[Window],
-) -> list[Slot]:
-    if resolution is Resolution.QUARTER_HOUR:
-        return await reads.energy_quarters(conn, site.id, device_id, flow=flow, edges=edges_of(periods))
+) -> dict[UUID | None, list[Slot]]:
+    """What is known of a metric in each period, by device."""
+    flow = ENERGY_METRICS.get(metric)
+    if flow is None:
+        if device_ids and is_channel(metric):
+            name, dot, channel = metric.partition(".")
+            key = metric_of(name).name + dot + channel
+            return await reads.channel_slots(conn, site.id, device_ids, metric=key, edges=edges_of(periods))
+        columns = gauge_columns(metric, is_site=not device_ids)
+        return await reads.gauge_slots(conn, site.id, device_ids, columns=columns, edges=edges_of(periods))
+    if taken is Resolution.QUARTER_HOUR:
+        return await reads.energy_quarters(conn, site.id, device_ids, flow=flow, edges=edges_of(periods))
     zone = zone_of(site.timezone)
-    keys: list[Any] = [
-        period.start if resolution is Resolution.HOUR else day_of(period.start, zone) for period in periods
-    ]
-    found = await reads.energy_summaries(
-        conn, site.id, device_id, flow=flow, resolution=resolution, first=keys[0], last=keys[-1]
-    )
-    return [Slot(index, found[key]) for index, key in enumerate(keys) if key in found]
+    keys = [period.start if taken is Resolution.HOUR else day_of(period.start, zone) for period in periods]
+    return await reads.energy_summaries(conn, site.id, device_ids, flow=flow, resolution=taken, keys=keys)
 
 
-def _filled(slots: list[Slot], count: int) -> list[Slot]:
-    """A slot for every period: null where nothing was measured."""
+def _filled(slots: list[Slot], periods: list[Window]) -> list[Point]:
+    """A point for every period: null where nothing was measured."""
     known = {slot.index: slot for slot in slots}
-    return [known.get(index, Slot(index, None)) for index in range(count)]
+    nothing = Slot(0, None)
+    filled = ((period.start, known.get(index, nothing)) for index, period in enumerate(periods))
+    return [Point.model_construct(at=at, value=slot.value, low=slot.low, high=slot.high) for at, slot in filled]
 
 
-def _refused(field: str, value: str, error: Exception) -> ValidationFailedError:
-    problem: FieldProblem = {"field": field, "value": value, "message": str(error)}
-    return ValidationFailedError(f"{field}: {error}", errors=[problem])
+def _refused(field: str, value: str, message: str) -> ValidationFailedError:
+    problem: FieldProblem = {"field": field, "value": value, "message": message}
+    return ValidationFailedError(f"{field}: {message}", errors=[problem])

@@ -12,13 +12,14 @@ from sqlalchemy import text
 from cloud.core.db import SYSTEM
 from cloud.ingest.endpoints import live_channel
 from cloud.telemetry.repository.queue import mark
-from cloud.telemetry.service.live import events, live
+from cloud.telemetry.service.live import live
 from cloud.telemetry.service.rollup import make_room, roll_up_site
+from cloud.telemetry.service.stream import LiveHub
 from shared.periods import Window
 from tests.integration.api.conftest import START, World
 
 MIDNIGHT = datetime(2026, 5, 31, 19, tzinfo=UTC)
-PATHS = ("telemetry?metric=energy_generated_kwh", "energy", "live", "live/stream")
+PATHS = ("telemetry?metric=energy_generated_kwh", "energy", "summary", "live", "live/stream")
 
 
 async def fill(world: World) -> None:
@@ -200,21 +201,18 @@ async def test_live_leaves_stale_devices_out(world: World) -> None:
 class Stream:
     """A client of the event stream."""
 
-    def __init__(self, world: World, last_event_id: str | None = None, *, stream_s: float = 60) -> None:
+    def __init__(
+        self, world: World, last_event_id: str | None = None, *, stream_s: float = 60, hub: LiveHub | None = None
+    ) -> None:
         site_id, services = UUID(world.site["id"]), world.api.services
 
         async def look() -> Any:
             async with services.db.transaction(SYSTEM) as conn:
                 return await live(conn, site_id, now=START)
 
-        loop = asyncio.get_running_loop()
-        self.chunks = events(
-            look,
-            redis=services.redis,
-            channel=live_channel(site_id),
-            last_event_id=last_event_id,
-            clock=loop.time,
-            stream_s=stream_s,
+        self.hub = hub or LiveHub(services.redis)
+        self.chunks = self.hub.events(
+            site_id, look, channel=live_channel(site_id), last_event_id=last_event_id, stream_s=stream_s
         )
 
     async def event(self) -> tuple[str, dict[str, Any]]:
@@ -246,7 +244,7 @@ async def test_the_stream_sends_what_changes_and_resumes(world: World) -> None:
 
 
 async def test_the_stream_over_http(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloud.telemetry.service.live.events.__kwdefaults__", {"stream_s": 0.2})
+    monkeypatch.setattr("cloud.telemetry.service.stream.LiveHub.events.__kwdefaults__", {"stream_s": 0.5})
     await show(world, datetime.now(UTC), 1.5)
     answer = await world.api.call("GET", f"/sites/{world.site['id']}/live/stream", world.owner)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
