@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
 from cloud.ingest.tables import TelemetryReading
-from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE
-from cloud.telemetry.rules.facts import COUNTERS, RawReading
+from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE, Timeline
+from cloud.telemetry.rules.facts import COUNTERS
 from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
+from shared.counters import unix_us
 from shared.periods import Window
 
 NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Double))
@@ -60,37 +61,34 @@ async def anchors_after(
     return [record["at"] for record in records]
 
 
+_READINGS = f"""
+SELECT at, quality, {", ".join(NUMERIC_COLUMNS)},
+    CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
+        THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
+FROM telemetry_readings WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 ORDER BY at
+"""  # noqa: S608 -- our own column names
+
+
 async def readings_between(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, *, first: datetime, last: datetime
-) -> list[RawReading]:
+) -> Timeline:
     """A device's readings of a stretch of time, both ends included."""
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT at, quality, {", ".join(NUMERIC_COLUMNS)},
-            CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
-                THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
-        FROM telemetry_readings WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 ORDER BY at
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        device_id,
-        first,
-        last,
-    )
-    keys = (*NUMERIC_COLUMNS, PLANE_OF_ARRAY)
-    return [
-        RawReading(
-            record[0],
-            record[1],
-            {key: value for key, value in zip(keys, tuple(record)[2:], strict=True) if value is not None},
-        )
-        for record in records
-    ]
+    records = await pg.fetch(_READINGS, site_id, device_id, first, last)
+    if not records:
+        return Timeline((), (), {}, ())
+    moments, quality, *columns = zip(*records, strict=True)
+    told = {
+        key: column
+        for key, column in zip((*NUMERIC_COLUMNS, PLANE_OF_ARRAY), columns, strict=True)
+        if column.count(None) != len(column)
+    }
+    return Timeline.of_columns([unix_us(at) for at in moments], quality, told)
 
 
 async def context_of(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, window: Window, *, straddle: timedelta, has_counters: bool
-) -> list[RawReading]:
+) -> Timeline:
     """Every reading that decides about the hours of a window (see `rules.context`)."""
     first, last = window.start - straddle, window.end + straddle
     if has_counters:

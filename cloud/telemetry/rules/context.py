@@ -13,11 +13,12 @@ So the hour of UTC is the unit, and the readings that decide about it are a func
 """
 
 import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cloud.telemetry.rules.facts import COUNTERS, RawReading
+from shared.counters import unix_us
 from shared.enums import Quality
 from shared.periods import HOUR, Window
 
@@ -30,15 +31,9 @@ REACH = timedelta(days=40)
 UNUSABLE = sum(flag for flag in Quality if not flag.enters_rollups)
 """Bits of which each keeps a reading out of everything, as a plain number: they are looked at once per reading."""
 
+_HOUR_US, _LOOK_BACK_US, _REACH_US = (span // timedelta(microseconds=1) for span in (HOUR, LOOK_BACK, REACH))
 
-def is_valid(reading: RawReading) -> bool:
-    """Whether anything may be computed from the reading."""
-    return not reading.quality & UNUSABLE
-
-
-def is_anchor(reading: RawReading) -> bool:
-    """Whether the reading can be an end of an increment."""
-    return is_valid(reading) and any(reading.values.get(name) is not None for name in COUNTERS)
+Column = Sequence[float | None]
 
 
 def utc_hour(at: datetime) -> datetime:
@@ -54,46 +49,65 @@ def hours_in(window: Window) -> Iterator[datetime]:
         start += HOUR
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Timeline:
-    """A device's readings in order of time, ready to be cut into the contexts of its hours."""
+    """A device's readings in order of time, column by column, ready to be cut into the contexts of its hours.
 
-    readings: list[RawReading]
-    moments: list[datetime]
-    anchors: list[datetime]
+    Attributes:
+        moments: microseconds of Unix time, ascending; a device has one reading at a moment.
+        quality: bits of `shared.enums.Quality` of each reading.
+        columns: metric key -> its value in each reading; metrics that no reading has may be left out.
+        anchors: moments of the readings that can be an end of an increment.
+    """
+
+    moments: Sequence[int]
+    quality: Sequence[int]
+    columns: Mapping[str, Column]
+    anchors: Sequence[int]
+
+    @classmethod
+    def of_columns(cls, moments: Sequence[int], quality: Sequence[int], columns: Mapping[str, Column]) -> "Timeline":
+        """From columns in order of time."""
+        counters = [columns[name] for name in COUNTERS if name in columns]
+        rows = zip(moments, quality, zip(*counters, strict=True), strict=True) if counters else ()
+        nothing = len(counters)
+        anchors = [at for at, bits, values in rows if not bits & UNUSABLE and values.count(None) != nothing]
+        return cls(moments, quality, columns, anchors)
 
     @classmethod
     def of(cls, readings: Iterable[RawReading]) -> "Timeline":
         """From readings in any order."""
         ordered = sorted(readings, key=lambda reading: reading.at)
-        anchors = [reading.at for reading in ordered if is_anchor(reading)]
-        return cls(ordered, [reading.at for reading in ordered], anchors)
+        keys = dict.fromkeys(key for reading in ordered for key in reading.values)
+        return cls.of_columns(
+            [unix_us(reading.at) for reading in ordered],
+            [reading.quality for reading in ordered],
+            {key: [reading.values.get(key) for reading in ordered] for key in keys},
+        )
 
-    def context(self, hour: datetime, *, straddle: timedelta) -> Sequence[RawReading]:
-        """The readings that decide about an hour.
+    def context(self, hour: int, *, straddle_us: int) -> tuple[int, int]:
+        """First and last moment of the readings that decide about an hour.
 
         Args:
             hour: its start.
-            straddle: time around the hour in which gauges are needed, to know their course at its ends.
+            straddle_us: time around the hour in which gauges are needed, to know their course at its ends.
         """
-        end = hour + HOUR
-        first = min(hour - straddle, self._reach_back(hour))
-        last = max(end + straddle, self._reach_ahead(end))
-        return self.readings[bisect.bisect_left(self.moments, first) : bisect.bisect_right(self.moments, last)]
+        end = hour + _HOUR_US
+        return min(hour - straddle_us, self._reach_back(hour)), max(end + straddle_us, self._reach_ahead(end))
 
-    def _reach_back(self, hour: datetime) -> datetime:
-        oldest = bisect.bisect_left(self.anchors, hour - REACH)
+    def _reach_back(self, hour: int) -> int:
+        oldest = bisect.bisect_left(self.anchors, hour - _REACH_US)
         before = bisect.bisect_left(self.anchors, hour)
         if before == oldest:
             return hour
-        start = self.anchors[before - 1] - LOOK_BACK
+        start = self.anchors[before - 1] - _LOOK_BACK_US
         base = bisect.bisect_left(self.anchors, start, lo=oldest)
         return start if base == oldest else self.anchors[max(oldest, base - BASES)]
 
-    def _reach_ahead(self, end: datetime) -> datetime:
-        after = bisect.bisect_left(self.anchors, end + LOOK_BACK)
-        near = [at for at in self.anchors[after : after + BASES] if at <= end + REACH]
-        return near[-1] if near else end + LOOK_BACK
+    def _reach_ahead(self, end: int) -> int:
+        after = bisect.bisect_left(self.anchors, end + _LOOK_BACK_US)
+        near = [at for at in self.anchors[after : after + BASES] if at <= end + _REACH_US]
+        return near[-1] if near else end + _LOOK_BACK_US
 
 
 def join_windows(windows: Iterable[Window]) -> list[Window]:

@@ -174,15 +174,14 @@ POWERS = ("ac_power_kw", "dc_power_kw", "grid_power_kw", "battery_power_kw", "lo
 """Every gauge from which a flow's power is read."""
 
 
-def generation_kw(values: Mapping[str, float | None]) -> float | None:
-    """What an inverter puts out from its modules (kW).
+def generation_kw(ac_kw: float | None, dc_kw: float | None) -> float | None:
+    """What an inverter puts out from its modules (kW), given its AC output and its modules' DC power.
 
     A hybrid's AC output includes its battery: then the modules' DC power is the smaller of the two.
     """
-    ac, dc = values.get("ac_power_kw"), values.get("dc_power_kw")
-    if ac is None or dc is None:
-        return dc if ac is None else ac
-    return min(ac, dc)
+    if ac_kw is None or dc_kw is None:
+        return dc_kw if ac_kw is None else ac_kw
+    return min(ac_kw, dc_kw)
 
 
 def counter_limits(source: FlowSource, device: DeviceFacts, site: SiteFacts) -> CounterLimits:

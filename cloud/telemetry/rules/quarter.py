@@ -1,39 +1,27 @@
 """Quarter-hours of a device: energy by the counter rule, power and other gauges weighted by time."""
 
 import bisect
-import functools
-import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypedDict
 
-from cloud.telemetry.rules.context import REACH, Timeline, is_valid
-from cloud.telemetry.rules.facts import (
-    COUNTERS,
-    FLOW_SOURCES,
-    POWERS,
-    DeviceFacts,
-    Flow,
-    FlowSource,
-    RawReading,
-    RollupFlag,
-    SiteFacts,
-    counter_limits,
-    generation_kw,
-)
-from cloud.telemetry.rules.gauges import US_PER_SECOND, Course, Samples, microseconds
-from shared.counters import CounterFlag, Delta, FlowSample, allocate, energy_deltas, wh_of
-from shared.enums import DeviceType, Quality
-from shared.metrics import METRICS, Rollup, UnknownMetricError, metric_of
+from cloud.telemetry.rules.columns import GENERATION, DeviceColumns, FlowColumns
+from cloud.telemetry.rules.context import REACH, Timeline, hours_in
+from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
+from cloud.telemetry.rules.gauges import US_PER_SECOND, Course
+from shared.counters import CounterFlag, Increment, increments, unix_us
+from shared.metrics import METRICS, Rollup
 from shared.periods import QUARTER_HOUR, Window
 
 QUARTER_S = 900
 _FULL_LOAD = 0.99
 """From this part of its rated power on, an inverter is taken to be at its limit."""
 
-_WRONG_TIME = int(Quality.FUTURE | Quality.BEFORE_DEVICE)
+_QUARTER_US = QUARTER_S * US_PER_SECOND
+_HOUR_US = 4 * _QUARTER_US
+_REACH_US = round(REACH.total_seconds()) * US_PER_SECOND
+_GAP = int(CounterFlag.GAP)
 
 PLANE_OF_ARRAY = "irradiance_wm2.poa"
 
@@ -112,7 +100,6 @@ _OTHER_GAUGES = tuple(
 )
 
 
-_FLOW_KEYS = frozenset({*COUNTERS, *POWERS})
 _GAUGES = frozenset({*OWN_COLUMNS, *_OTHER_GAUGES, PLANE_OF_ARRAY})
 
 
@@ -132,161 +119,90 @@ class _Tally:
         return energies | {f"{flow.value}_bridged_wh": wh for flow, wh in self.bridged_wh.items()}
 
 
-def device_hour(timeline: Timeline, hour: datetime, device: DeviceFacts, site: SiteFacts) -> list[QuarterHour]:
-    """The quarter-hours of one hour of a device that its readings tell of.
+def device_hours(timeline: Timeline, window: Window, device: DeviceFacts, site: SiteFacts) -> list[QuarterHour]:
+    """The quarter-hours of whole hours of UTC of a device that its readings tell of.
 
     A quarter-hour exists if it has a reading whose time can be believed, or if energy was bridged across it.
 
     Args:
-        timeline: the device's readings, at least those of `Timeline.context(hour)`.
-        hour: start of an hour of UTC.
+        timeline: the device's readings, at least those of `Timeline.context` of each hour.
+        window: from the start of an hour of UTC to that of another.
         device: its facts.
         site: its site's.
     """
-    straddle = timedelta(seconds=device.max_gap_s)
-    context = timeline.context(hour, straddle=straddle)
-    edges = [hour + index * QUARTER_HOUR for index in range(5)]
-    near = Window(edges[0] - straddle, edges[-1] + straddle)
-    readings = [
-        _sane(reading, device, every_value=near.start <= reading.at <= near.end)
-        for reading in context
-        if is_valid(reading)
-    ]
-    tallies = _energies(readings, edges, device, site)
-    gauges = _Gauges.of([reading for reading in readings if near.start <= reading.at <= near.end], device)
-    moments = [reading.at for reading in context if not reading.quality & _WRONG_TIME]
+    columns = DeviceColumns.of(timeline, device, site, gauges=_GAUGES)
+    return [row for hour in hours_in(window) for row in _hour(columns, hour)]
+
+
+def _hour(columns: DeviceColumns, hour: datetime) -> list[QuarterHour]:
+    start = unix_us(hour)
+    tallies = _energies(columns, start)
     rows = []
-    for index, (start, end) in enumerate(itertools.pairwise(edges)):
-        stored = bisect.bisect_left(moments, end) - bisect.bisect_left(moments, start)
-        if stored or tallies[index].energy_wh:
-            rows.append(_quarter(start, tallies[index], gauges, device))
+    for index, tally in enumerate(tallies):
+        left = start + index * _QUARTER_US
+        is_heard = _count(columns.heard, left, left + _QUARTER_US) > 0
+        if is_heard or tally.energy_wh:
+            rows.append(_quarter(hour + index * QUARTER_HOUR, left, tally, columns))
     return rows
 
 
-def _sane(reading: RawReading, device: DeviceFacts, *, every_value: bool) -> RawReading:
-    """Leave out the values that cannot be true; they stay in the raw row, with a flag.
-
-    Of readings away from the hour only those of energy flows are looked at; the gauges there decide nothing.
-    """
-    values = {
-        key: value
-        for key, value in reading.values.items()
-        if value is not None and (every_value or key in _FLOW_KEYS) and _is_sane(key, value, device)
-    }
-    return RawReading(reading.at, reading.quality, values)
+def _count(moments: Sequence[int], start: int, end: int) -> int:
+    return bisect.bisect_left(moments, end) - bisect.bisect_left(moments, start)
 
 
-_metric_of = functools.lru_cache(maxsize=1024)(metric_of)
-
-
-def _is_sane(key: str, value: float, device: DeviceFacts) -> bool:
-    try:
-        return math.isfinite(value) and _metric_of(key).is_sane(value, rated_kw=device.rated_power_kw)
-    except UnknownMetricError:
-        return False
-
-
-def _energies(
-    readings: Sequence[RawReading], edges: Sequence[datetime], device: DeviceFacts, site: SiteFacts
-) -> list[_Tally]:
-    tallies = [_Tally() for _ in edges[1:]]
-    for source in FLOW_SOURCES.get(device.device_type, ()):
-        samples = _flow_samples(readings, source)
-        if not samples:
-            continue
-        events = device.events.get(source.total, ())
-        deltas = energy_deltas(samples, counter_limits(source, device, site), events=events)
-        for delta in deltas:
+def _energies(columns: DeviceColumns, hour: int) -> list[_Tally]:
+    """Energy of the four quarter-hours of an hour, judged by the readings of its context alone."""
+    tallies = [_Tally() for _ in range(4)]
+    end = hour + _HOUR_US
+    first, last = columns.timeline.context(hour, straddle_us=columns.valid.longest)
+    for source in columns.flows:
+        for increment in _increments(source, first, last, within=(hour, end)):
             # Of a gap that is too long to be bridged some hours see both ends and others do not: none counts it.
-            if delta.start < edges[-1] and delta.end > edges[0] and delta.end - delta.start <= REACH:
-                _spread(delta, source.flow, edges, tallies)
+            if increment[0] < end and increment[1] > hour and increment[1] - increment[0] <= _REACH_US:
+                _spread(increment, source.flow, hour, tallies)
     return tallies
 
 
-def _flow_samples(readings: Iterable[RawReading], source: FlowSource) -> list[FlowSample]:
-    samples = []
-    for reading in readings:
-        total = wh_of(reading.values.get(source.total))
-        today = wh_of(reading.values.get(source.today)) if source.today else None
-        power = reading.values.get(source.power) if source.power else generation_kw(reading.values)
-        power_w = None if power is None else max(0, round(source.sign * power * 1000))
-        if total is not None or today is not None or power_w is not None:
-            samples.append(FlowSample(reading.at, total, today, power_w))
-    return samples
+def _increments(source: FlowColumns, first: int, last: int, *, within: tuple[int, int]) -> list[Increment]:
+    return increments(source.series.between(first, last), source.limits, events=source.events, within=within)
 
 
-def _spread(delta: Delta, flow: Flow, edges: Sequence[datetime], tallies: list[_Tally]) -> None:
-    for index, share in enumerate(allocate(delta, edges)):
-        left, right = max(delta.start, edges[index]), min(delta.end, edges[index + 1])
-        if left >= right:
-            continue
+def _spread(increment: Increment, flow: Flow, hour: int, tallies: Sequence[_Tally]) -> None:
+    """Give each quarter-hour its share by time, as `shared.counters.allocate` does."""
+    start, end, energy_wh, flags, _ = increment
+    span = end - start
+    for index in range(max(0, (start - hour) // _QUARTER_US), min(4, -((hour - end) // _QUARTER_US))):
+        left, right = max(start, hour + index * _QUARTER_US), min(end, hour + (index + 1) * _QUARTER_US)
+        share = energy_wh * (right - start) // span - energy_wh * (left - start) // span
         tally = tallies[index]
         tally.energy_wh[flow] = tally.energy_wh.get(flow, 0) + share
-        tally.flags |= int(delta.flags)
-        if delta.flags & CounterFlag.GAP:
+        tally.flags |= flags
+        if flags & _GAP:
             tally.bridged_wh[flow] = tally.bridged_wh.get(flow, 0) + share
-            if flow is Flow.GENERATED and delta.energy_wh == 0:
-                tally.still_us += microseconds(right) - microseconds(left)
+            if flow is Flow.GENERATED and energy_wh == 0:
+                tally.still_us += right - left
 
 
-@dataclass(frozen=True, slots=True)
-class _Gauges:
-    """Every gauge of a device in an hour's context."""
-
-    series: Mapping[str, Samples]
-    moments: Samples
-    longest: int
-
-    @classmethod
-    def of(cls, readings: Sequence[RawReading], device: DeviceFacts) -> "_Gauges":
-        moments = [microseconds(reading.at) for reading in readings]
-        columns: dict[str, tuple[list[int], list[float]]] = {}
-        for at, reading in zip(moments, readings, strict=True):
-            for key, value in _gauge_values(reading.values, device):
-                times, numbers = columns.setdefault(key, ([], []))
-                times.append(at)
-                numbers.append(value)
-        return cls(
-            series={key: Samples(*column) for key, column in columns.items()},
-            moments=Samples(moments, [0.0] * len(moments)),
-            longest=round(device.max_gap_s * US_PER_SECOND),
-        )
-
-    def course(self, key: str, start: int, end: int) -> Course | None:
-        samples = self.series.get(key)
-        return samples.course(start, end, longest=self.longest) if samples else None
-
-
-def _gauge_values(values: Mapping[str, float | None], device: DeviceFacts) -> Iterable[tuple[str, float]]:
-    if device.device_type is DeviceType.INVERTER and (power := generation_kw(values)) is not None:
-        yield "generation", power
-    for key, value in values.items():
-        if value is not None and key in _GAUGES:
-            yield key, value
-
-
-def _quarter(bucket: datetime, tally: _Tally, gauges: _Gauges, device: DeviceFacts) -> QuarterHour:
-    start = microseconds(bucket)
-    end = start + QUARTER_S * US_PER_SECOND
-    power, load, grid, battery, soc = (
-        gauges.course(key, start, end)
-        for key in ("generation", "load_power_kw", "grid_power_kw", "battery_power_kw", "battery_soc_percent")
-    )
-    sun = gauges.course(PLANE_OF_ARRAY, start, end) or gauges.course("irradiance_wm2", start, end)
-    module, ambient = (gauges.course(key, start, end) for key in ("module_temperature_c", "ambient_temperature_c"))
-    coverage = gauges.moments.course(start, end, longest=gauges.longest)
+def _quarter(bucket: datetime, start: int, tally: _Tally, columns: DeviceColumns) -> QuarterHour:
+    device, end = columns.device, start + _QUARTER_US
+    courses = {
+        key: course for key, samples in columns.gauges.items() if (course := samples.course(start, end)) is not None
+    }
+    power, soc = courses.get(GENERATION), courses.get("battery_soc_percent")
+    sun = courses.get(PLANE_OF_ARRAY) or courses.get("irradiance_wm2")
+    module, ambient = courses.get("module_temperature_c"), courses.get("ambient_temperature_c")
+    coverage = columns.valid.course(start, end)
     covered_us = (coverage.covered_us if coverage else 0) + tally.still_us
     flags = RollupFlag(tally.flags)
     if power and power.high and device.rated_power_kw and power.high >= _FULL_LOAD * device.rated_power_kw:
         flags |= RollupFlag.CLIPPED
-    first, last = bisect.bisect_left(gauges.moments.moments, start), bisect.bisect_left(gauges.moments.moments, end)
     return QuarterHour(
         bucket=bucket,
         **tally.columns(),
         **_extremes("power", power),
-        **_extremes("load_power", load),
-        **_extremes("grid_power", grid),
-        **_extremes("battery_power", battery),
+        **_extremes("load_power", courses.get("load_power_kw")),
+        **_extremes("grid_power", courses.get("grid_power_kw")),
+        **_extremes("battery_power", courses.get("battery_power_kw")),
         battery_soc_last_percent=soc.last if soc else None,
         battery_soc_min_percent=soc.low if soc else None,
         battery_soc_max_percent=soc.high if soc else None,
@@ -295,8 +211,8 @@ def _quarter(bucket: datetime, tally: _Tally, gauges: _Gauges, device: DeviceFac
         irradiation_covered_seconds=sun.covered_s if sun else 0,
         module_temperature_mean_c=module.mean if module else None,
         ambient_temperature_mean_c=ambient.mean if ambient else None,
-        metrics=_others(gauges, start, end),
-        n_valid=last - first,
+        metrics=_others(courses),
+        n_valid=_count(columns.valid.moments, start, end),
         n_expected=round(QUARTER_S / device.poll_interval_s),
         covered_seconds=min(covered_us // US_PER_SECOND, QUARTER_S),
         flags=int(flags),
@@ -309,10 +225,10 @@ def _extremes(prefix: str, course: Course | None) -> dict[str, Any]:
     return {f"{prefix}_mean_kw": course.mean, f"{prefix}_min_kw": course.low, f"{prefix}_max_kw": course.high}
 
 
-def _others(gauges: _Gauges, start: int, end: int) -> dict[str, MetricRollup] | None:
-    found: dict[str, MetricRollup] = {}
-    for key in _OTHER_GAUGES:
-        course = gauges.course(key, start, end)
-        if course is not None:
-            found[key] = MetricRollup(mean=course.mean, min=course.low, max=course.high, last=course.last)
+def _others(courses: Mapping[str, Course]) -> dict[str, MetricRollup] | None:
+    found = {
+        key: MetricRollup(mean=course.mean, min=course.low, max=course.high, last=course.last)
+        for key in _OTHER_GAUGES
+        if (course := courses.get(key)) is not None
+    }
     return found or None

@@ -17,9 +17,9 @@ from cloud.core.db import SYSTEM, Database
 from cloud.telemetry.repository import facts, queue, raw, rollups
 from cloud.telemetry.repository.queue import Mark
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, QUARTER_HOURS, Level
-from cloud.telemetry.rules.context import REACH, Timeline, hours_in, join_windows, utc_hour
+from cloud.telemetry.rules.context import REACH, join_windows, utc_hour
 from cloud.telemetry.rules.facts import FLOW_SOURCES, DeviceFacts, SiteFacts
-from cloud.telemetry.rules.quarter import QuarterHour, device_hour
+from cloud.telemetry.rules.quarter import QuarterHour, device_hours
 from cloud.telemetry.rules.site import site_quarter
 from cloud.telemetry.rules.summary import Subject, Summary, summarise, summarise_days
 from shared.periods import (
@@ -174,10 +174,8 @@ async def _save_device(
 ) -> None:
     straddle = timedelta(seconds=device.max_gap_s)
     has_counters = device.device_type in FLOW_SOURCES
-    timeline = Timeline.of(
-        await raw.context_of(conn, site.id, device.id, window, straddle=straddle, has_counters=has_counters)
-    )
-    rows = [row for hour in hours_in(window) for row in device_hour(timeline, hour, device, site)]
+    timeline = await raw.context_of(conn, site.id, device.id, window, straddle=straddle, has_counters=has_counters)
+    rows = device_hours(timeline, window, device, site)
     await _save_quarters(conn, site, device.id, window, rows, now=now)
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.telemetry.rules.context import BASES, LOOK_BACK, Timeline, hours_in, is_anchor, utc_hour
+from cloud.telemetry.rules.context import BASES, LOOK_BACK, Timeline, hours_in, utc_hour
 from cloud.telemetry.rules.facts import DeviceFacts, Flow, RawReading, SiteFacts
-from cloud.telemetry.rules.quarter import QuarterHour, device_hour
+from cloud.telemetry.rules.quarter import QuarterHour, device_hours
 from cloud.telemetry.rules.series import (
     MAX_POINTS,
     NoSeriesError,
@@ -20,6 +20,7 @@ from cloud.telemetry.rules.series import (
 )
 from cloud.telemetry.rules.site import site_quarter
 from cloud.telemetry.rules.summary import Subject, summarise, summarise_days
+from shared.counters import unix_us
 from shared.enums import DeviceType
 from shared.periods import HOUR, QUARTER_HOUR, Window, day_of, day_window, days_between, month_window, zone_of
 
@@ -56,8 +57,12 @@ def plausible(found: list[tuple[int, float, int]]) -> list[RawReading]:
 
 def all_hours(readings: list[RawReading], device: DeviceFacts = INVERTER) -> list[QuarterHour]:
     timeline = Timeline.of(readings)
-    window = Window(utc_hour(timeline.moments[0]) - 2 * HOUR, utc_hour(timeline.moments[-1]) + 2 * HOUR)
-    return [row for hour in hours_in(window) for row in device_hour(timeline, hour, device, KARACHI)]
+    window = Window(utc_hour(readings[0].at) - 2 * HOUR, utc_hour(readings[-1].at) + 2 * HOUR)
+    rows = device_hours(timeline, window, device, KARACHI)
+    assert rows == [
+        row for hour in hours_in(window) for row in device_hours(timeline, Window(hour, hour + HOUR), device, KARACHI)
+    ]
+    return rows
 
 
 @settings(max_examples=60)
@@ -94,15 +99,16 @@ def test_an_hour_depends_on_its_context_only(
         )
     hour = utc_hour(readings[cut % len(readings)].at)
     timeline = Timeline.of(readings)
-    context = timeline.context(hour, straddle=timedelta(seconds=INVERTER.max_gap_s))
-    shuffled = list(context)
+    first, last = timeline.context(unix_us(hour), straddle_us=round(INVERTER.max_gap_s * 1_000_000))
+    shuffled = [reading for reading in readings if first <= unix_us(reading.at) <= last]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    expected = device_hour(timeline, hour, INVERTER, KARACHI)
-    assert device_hour(Timeline.of(shuffled), hour, INVERTER, KARACHI) == expected
+    window = Window(hour, hour + HOUR)
+    expected = device_hours(timeline, window, INVERTER, KARACHI)
+    assert device_hours(Timeline.of(shuffled), window, INVERTER, KARACHI) == expected
     for row in expected:
         assert (row.generated_wh or 0) >= 0
         assert row.flags >= 0
-    ahead = [reading for reading in context if is_anchor(reading) and reading.at >= hour + HOUR + LOOK_BACK]
+    ahead = [at for at in timeline.anchors if unix_us(hour + HOUR + LOOK_BACK) <= at <= last]
     assert len(ahead) <= BASES
 
 

@@ -20,7 +20,7 @@ from cloud.telemetry.rules.facts import (
     generation_kw,
 )
 from cloud.telemetry.rules.gauges import Samples
-from cloud.telemetry.rules.quarter import QuarterHour, device_hour
+from cloud.telemetry.rules.quarter import QuarterHour, device_hours
 from cloud.telemetry.rules.series import NoSeriesError, gauge_columns, unit_of
 from cloud.telemetry.rules.site import site_quarter
 from cloud.telemetry.rules.summary import Subject, Summary, summarise, summarise_days
@@ -56,7 +56,7 @@ def at(minute: float) -> datetime:
 def quarters(
     readings: Sequence[RawReading], device: DeviceFacts = INVERTER, site: SiteFacts = SITE
 ) -> list[QuarterHour]:
-    return device_hour(Timeline.of(readings), HOUR, device, site)
+    return device_hours(Timeline.of(readings), Window(HOUR, HOUR + timedelta(hours=1)), device, site)
 
 
 class TestQuarterHour:
@@ -105,10 +105,10 @@ class TestQuarterHour:
         assert {row.flags for row in rows} == {RollupFlag.ESTIMATED}
 
     def test_a_hybrid_s_battery_is_not_generation(self) -> None:
-        assert generation_kw({"ac_power_kw": 3.0, "dc_power_kw": 0.0}) == 0.0
-        assert generation_kw({"ac_power_kw": 2.9, "dc_power_kw": 3.0}) == 2.9
-        assert generation_kw({"dc_power_kw": 3.0}) == 3.0
-        assert generation_kw({}) is None
+        assert generation_kw(3.0, 0.0) == 0.0
+        assert generation_kw(2.9, 3.0) == 2.9
+        assert generation_kw(None, 3.0) == 3.0
+        assert generation_kw(None, None) is None
 
     @pytest.mark.parametrize("quality", [Quality.FUTURE, Quality.BEFORE_DEVICE])
     def test_a_reading_at_a_wrong_time_makes_no_quarter_hour(self, quality: Quality) -> None:
@@ -166,26 +166,26 @@ class TestQuarterHour:
 
 
 class TestCourse:
-    SAMPLES = Samples([0, 100, 200, 1000], [0.0, 10.0, 20.0, 100.0])
+    SAMPLES = Samples.of([0, 100, 200, 1000], [0.0, 10.0, 20.0, 100.0], longest=100)
 
     def test_straight_between_samples_and_blind_in_gaps(self) -> None:
-        course = self.SAMPLES.course(50, 500, longest=100)
+        course = self.SAMPLES.course(50, 500)
         assert course is not None
         assert (course.mean, course.low, course.high, course.last, course.covered_us) == (12.5, 10, 20, 20, 150)
 
     def test_between_two_samples(self) -> None:
-        course = self.SAMPLES.course(110, 120, longest=100)
+        course = self.SAMPLES.course(110, 120)
         assert course is not None
         assert (course.mean, course.low, course.covered_us) == (11.5, None, 10)
 
     def test_a_lonely_sample_is_its_own_mean(self) -> None:
-        course = self.SAMPLES.course(900, 1100, longest=100)
+        course = self.SAMPLES.course(900, 1100)
         assert course is not None
         assert (course.mean, course.covered_us) == (100, 0)
 
     def test_nothing(self) -> None:
-        assert self.SAMPLES.course(300, 400, longest=100) is None
-        assert Samples([], []).course(0, 10, longest=100) is None
+        assert self.SAMPLES.course(300, 400) is None
+        assert Samples.of([], [], longest=100).course(0, 10) is None
 
 
 def row(**fields: object) -> QuarterHour:
