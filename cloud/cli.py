@@ -25,7 +25,7 @@ from cloud.demo.day import run_day
 from cloud.demo.live import run_live
 from cloud.main import create_app
 from cloud.scheduler import run_scheduler
-from cloud.web.services import open_database
+from cloud.web.services import open_database, utc_now
 from cloud.worker import run_worker
 from shared.errors import SolarHubError
 
@@ -204,8 +204,6 @@ async def _make_admin(settings: Settings, email: str, password: str, names: tupl
     db = await Database.connect(settings.admin_url, pool_size=1, max_overflow=0, allow_privileged=True)
     try:
         async with db.transaction(SYSTEM) as conn:
-            return await make_super_admin(
-                conn, Passwords(), email=email, password=password, first_name=names[0], last_name=names[1]
-            )
+            return await make_super_admin(conn, Passwords(), email=email, password=password, names=names, now=utc_now())
     finally:
         await db.dispose()

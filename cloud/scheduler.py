@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.alerts.service import sweep_no_data
+from cloud.auth.service import sweep_expired_sessions
 from cloud.core.db import DRIVER_ERRORS, SYSTEM, ensure_partitions
 from cloud.core.jobs import JobContext
 from cloud.core.log import get_logger
@@ -57,6 +58,10 @@ async def _old_idempotency_keys(context: JobContext, now: datetime) -> int:
     return await sweep_old_keys(context.db, now)
 
 
+async def _expired_sessions(context: JobContext, now: datetime) -> int:
+    return await sweep_expired_sessions(context.db, now)
+
+
 async def _partitions(context: JobContext, now: datetime) -> int:
     """Make day and month partitions before the first row needs them; a row without one would go to the DEFAULT partition."""
     first, last = (now - RAW_PARTITIONS_BEHIND).date(), (now + RAW_PARTITIONS_AHEAD).date()
@@ -77,6 +82,7 @@ async def _silent_devices(context: JobContext, now: datetime) -> int:
 
 SWEEPS: tuple[Sweep, ...] = (
     Sweep("web.old_idempotency_keys", 3_600, _old_idempotency_keys),
+    Sweep("auth.expired_sessions", 3_600, _expired_sessions),
     Sweep("telemetry.partitions", 3_600, _partitions),
     Sweep("telemetry.dirty_buckets", 10, _dirty_buckets),
     Sweep("alerts.silent_devices", 2, _silent_devices),

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Label, case, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
 
 from cloud.accounts.schemas import MemberOut, OrganizationOut
 from cloud.accounts.tables import Organization, OrganizationMember
@@ -32,13 +33,20 @@ _ORGANIZATION = (
     Organization.created_at,
     Organization.updated_at,
 )
+
+
+def _name_of_a_member(column: InstrumentedAttribute[str]) -> Label[str]:
+    """The name of somebody who has joined: an invitation does not tell who an address belongs to."""
+    return case((OrganizationMember.invitation_accepted, column), else_="").label(column.key)
+
+
 _MEMBER = (
     OrganizationMember.id,
     OrganizationMember.organization_id,
     OrganizationMember.user_id,
     User.email,
-    User.first_name,
-    User.last_name,
+    _name_of_a_member(User.first_name),
+    _name_of_a_member(User.last_name),
     OrganizationMember.role,
     OrganizationMember.invitation_accepted,
     OrganizationMember.invitation_expires,
@@ -58,6 +66,7 @@ class Invitation:
     expires: datetime | None
     email: str
     password_hash: str | None
+    first_name: str
     is_active: bool
 
 
@@ -207,11 +216,12 @@ async def lock_invitation(conn: AsyncConnection, token_hash: str) -> Invitation 
             OrganizationMember.invitation_expires,
             User.email,
             User.password_hash,
+            User.first_name,
             User.is_active,
         )
         .join(User, User.id == OrganizationMember.user_id)
         .where(OrganizationMember.invitation_token == token_hash, OrganizationMember.invitation_accepted.is_(False))
-        .with_for_update(of=OrganizationMember)
+        .with_for_update()
     )
     found = (await conn.execute(statement)).one_or_none()
     return None if found is None else Invitation(*found)

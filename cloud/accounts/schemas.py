@@ -170,8 +170,8 @@ class MemberOut(BaseModel):
     organization_id: UUID
     user_id: UUID
     email: str
-    first_name: str
-    last_name: str
+    first_name: str = Field(description="Empty until the invitation is accepted.")
+    last_name: str = Field(description="Empty until the invitation is accepted.")
     role: OrgMemberRole
     invitation_accepted: bool
     invitation_expires: AwareDatetime | None
@@ -182,17 +182,17 @@ class MemberOut(BaseModel):
 
 
 class InvitedOut(MemberOut):
-    """The new member; for somebody without an account also the token to hand over, shown this once."""
+    """The new member, and the token to hand over, shown this once."""
 
-    invitation_token: str | None = None
+    invitation_token: str
 
 
 class AcceptIn(BaseModel):
-    """An invitation's token, and for a new account its name and password."""
+    """An invitation's token; the account's password, or one and a name for a new account."""
 
     model_config = ConfigDict(extra="forbid")
 
     token: Secret
     password: NewPassword
-    first_name: Word
+    first_name: Word | None = None
     last_name: Word | None = None

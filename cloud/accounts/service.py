@@ -7,12 +7,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.accounts import repository
+from cloud.accounts.repository import Invitation
 from cloud.accounts.schemas import AcceptIn, MemberIn, MemberOut, OrganizationIn, OrganizationOut, OrganizationPatch
 from cloud.auth import repository as auth_repository
 from cloud.auth.rules import Action, authorize, may_assign
 from cloud.auth.schemas import Principal
 from cloud.auth.service import Passwords
 from cloud.core.crypto import new_token, token_hash
+from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ConflictError, ForbiddenError, GoneError, NotFoundError, UnauthenticatedError
 from cloud.web.etags import stale
 from shared.enums import OrgMemberRole
@@ -84,11 +86,14 @@ async def delete_organization(conn: AsyncConnection, user: Principal, organizati
 
 async def invite(
     conn: AsyncConnection, user: Principal, organization_id: UUID, body: MemberIn, *, now: datetime
-) -> tuple[MemberOut, str | None]:
-    """Add an account as a member, or invite somebody without one. Needs the system context, to look accounts up.
+) -> tuple[MemberOut, str]:
+    """Invite somebody, with an account or without. Needs the system context, to look accounts up.
+
+    An account never joins by itself: whoever opened it by another organisation's invitation need not be the person that this one
+    means, and the answer does not tell whether there is one.
 
     Returns:
-        The membership, and for an invited person the token that accepts it.
+        The membership, and the token that accepts it.
 
     Raises:
         ForbiddenError: `role_not_assignable` for a role above the own, or ownership.
@@ -102,19 +107,17 @@ async def invite(
         )
         if user_id is None:
             raise ConflictError("Somebody is inviting the same person right now; try again.", code="already_member")
-        is_open = False
     else:
-        user_id, is_open = account.id, account.is_active and account.password_hash is not None
-    token = None if is_open else new_token()
+        user_id = account.id
+    token = new_token()
     member_id = await repository.add_member(
         conn,
         organization_id=organization_id,
         user_id=user_id,
         role=role,
         invited_by=user.user_id,
-        joined_at=now if is_open else None,
-        token_hash=token_hash(token) if token else None,
-        expires=None if is_open else now + INVITATION_TTL,
+        token_hash=token_hash(token),
+        expires=now + INVITATION_TTL,
     )
     if member_id is None:
         raise ConflictError("This person is a member already, or invited.", code="already_member")
@@ -155,33 +158,46 @@ async def remove_member(
         raise stale(current.version)
 
 
-async def accept_invitation(conn: AsyncConnection, passwords: Passwords, body: AcceptIn, *, now: datetime) -> UUID:
-    """An invited person joins; returns the account. Needs the system context: nobody is logged in.
+async def accept_invitation(db: Database, passwords: Passwords, body: AcceptIn, *, now: datetime) -> UUID:
+    """An invited person joins; returns the account.
 
-    An account that has become active meanwhile keeps its password and name: then the given password must be that one, so that a
-    token in wrong hands opens a membership of nobody else.
+    An account that is active keeps its password and name: then the given password must be that one, so that a token in wrong hands
+    opens a membership of nobody else. No connection is held while the password is hashed.
 
     Raises:
         NotFoundError: `invitation_unknown`: a wrong token, or one that was used.
         GoneError: `invitation_expired`.
         UnauthenticatedError: `login_failed`: the account has another password.
     """
-    invitation = await repository.lock_invitation(conn, token_hash(body.token.get_secret_value()))
-    if invitation is None:
-        raise NotFoundError("There is no such invitation; it may have been used.", code="invitation_unknown")
-    if invitation.expires is None or invitation.expires <= now:
-        raise GoneError("The invitation has expired; ask for a new one.", code="invitation_expired")
-    password = body.password.get_secret_value()
-    if invitation.password_hash is not None:
-        if not invitation.is_active or not await passwords.verify(password, invitation.password_hash):
-            raise UnauthenticatedError("The account exists already, with another password.", code="login_failed")
-    else:
-        await auth_repository.set_password(conn, invitation.user_id, await passwords.hash(password), activate=True)
-        await repository.name_account(
-            conn, invitation.user_id, first_name=body.first_name, last_name=body.last_name or ""
-        )
-    await repository.accept_invitation(conn, invitation.member_id, now)
+    hashed_token, password = token_hash(body.token.get_secret_value()), body.password.get_secret_value()
+    async with db.transaction(SYSTEM) as conn:
+        seen = await _invitation(conn, hashed_token, now)
+    new_hash = None
+    if seen.password_hash is None:
+        new_hash = await passwords.hash(password)
+    elif not await passwords.verify(password, seen.password_hash) or not seen.is_active:
+        raise UnauthenticatedError("The account exists already, with another password.", code="login_failed")
+    async with db.transaction(SYSTEM) as conn:
+        invitation = await _invitation(conn, hashed_token, now)
+        if invitation.password_hash != seen.password_hash:
+            raise UnauthenticatedError(
+                "The account has got another password meanwhile; try again.", code="login_failed"
+            )
+        if new_hash is not None:
+            await auth_repository.set_password(conn, invitation.user_id, new_hash, activate=True)
+            names = (body.first_name or invitation.first_name, body.last_name or "")
+            await repository.name_account(conn, invitation.user_id, first_name=names[0], last_name=names[1])
+        await repository.accept_invitation(conn, invitation.member_id, now)
     return invitation.user_id
+
+
+async def _invitation(conn: AsyncConnection, hashed_token: str, now: datetime) -> Invitation:
+    found = await repository.lock_invitation(conn, hashed_token)
+    if found is None:
+        raise NotFoundError("There is no such invitation; it may have been used.", code="invitation_unknown")
+    if found.expires is None or found.expires <= now:
+        raise GoneError("The invitation has expired; ask for a new one.", code="invitation_expired")
+    return found
 
 
 async def _organization(conn: AsyncConnection, organization_id: UUID) -> OrganizationOut:

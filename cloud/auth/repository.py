@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import column, func, insert, select, table, update
+from sqlalchemy import column, delete, func, insert, select, table, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -99,6 +99,17 @@ async def set_password(
     await conn.execute(update(User).where(User.id == user_id).values(**values))
 
 
+async def replace_password(conn: AsyncConnection, user_id: UUID, password_hash: str, *, stored: str | None) -> bool:
+    """Store a new password's hash if the present one is still that which was compared; False if it is not."""
+    statement = (
+        update(User)
+        .where(User.id == user_id, User.password_hash == stored)
+        .values(password_hash=password_hash)
+        .returning(User.id)
+    )
+    return (await conn.execute(statement)).scalar_one_or_none() is not None
+
+
 async def load_principal(conn: AsyncConnection, user_id: UUID) -> Principal | None:
     """The person and the accepted memberships in organisations that are not closed; None for an unknown or inactive account."""
     user = (
@@ -178,6 +189,11 @@ async def revoke_family(conn: AsyncConnection, family_id: UUID, now: datetime) -
         .where(RefreshToken.family_id == family_id, RefreshToken.revoked_at.is_(None))
         .values(revoked_at=now)
     )
+
+
+async def forget_expired(conn: AsyncConnection, *, before: datetime) -> int:
+    """Delete refresh tokens that expired before a moment; returns how many."""
+    return (await conn.execute(delete(RefreshToken).where(RefreshToken.expires_at < before))).rowcount
 
 
 async def revoke_all(conn: AsyncConnection, user_id: UUID, now: datetime) -> None:

@@ -18,6 +18,7 @@ from cloud.auth import repository
 from cloud.auth.repository import Account
 from cloud.auth.schemas import Principal
 from cloud.core.crypto import derive_key, new_token, token_hash
+from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import UnauthenticatedError
 from cloud.core.ids import new_id
 from cloud.core.settings import Settings, SettingsError
@@ -30,6 +31,8 @@ REUSE_GRACE = timedelta(seconds=10)
 
 _ALGORITHM = "EdDSA"
 _AUDIENCE = "solar-hub-api"
+_HASHES_AT_ONCE = 2
+"""Each takes a core for a tenth of a second and 64 MiB; more at once would starve the threads that jobs and files need."""
 
 
 class Passwords:
@@ -38,15 +41,18 @@ class Passwords:
     def __init__(self) -> None:
         """With the library's recommended parameters."""
         self._hasher = PasswordHash.recommended()
+        self._turns = asyncio.Semaphore(_HASHES_AT_ONCE)
 
     async def hash(self, password: str) -> str:
         """Hash a new password."""
-        return await asyncio.to_thread(self._hasher.hash, password)
+        async with self._turns:
+            return await asyncio.to_thread(self._hasher.hash, password)
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether this is the password; with no stored hash it takes as long and is False."""
         try:
-            matches = await asyncio.to_thread(self._matches, password, stored)
+            async with self._turns:
+                matches = await asyncio.to_thread(self._matches, password, stored)
         except UnknownHashError:
             return False
         return matches and stored is not None
@@ -163,13 +169,16 @@ class Refused(StrEnum):
     REUSED = "refresh_reused"
 
 
-async def check_password(conn: AsyncConnection, passwords: Passwords, *, email: str, password: str) -> Account:
+async def check_password(db: Database, passwords: Passwords, *, email: str, password: str) -> Account:
     """The account that this e-mail address and password belong to.
+
+    No connection is held while the password is hashed: a hundred people who log in at once would hold all of them.
 
     Raises:
         UnauthenticatedError: `login_failed`, the same for an unknown address, a wrong password and an inactive account.
     """
-    account = await repository.find_account(conn, email)
+    async with db.transaction(SYSTEM) as conn:
+        account = await repository.find_account(conn, email)
     matches = await passwords.verify(password, account.password_hash if account else None)
     if account is None or not matches or not account.is_active:
         raise UnauthenticatedError("The e-mail address or the password is wrong.", code="login_failed")
@@ -220,6 +229,12 @@ async def close_session(conn: AsyncConnection, *, refresh_token: str, now: datet
         await repository.revoke_family(conn, stored.family_id, now)
 
 
+async def sweep_expired_sessions(db: Database, now: datetime) -> int:
+    """Delete refresh tokens that can no longer be used or recognised as stolen; returns how many."""
+    async with db.transaction(SYSTEM) as conn:
+        return await repository.forget_expired(conn, before=now)
+
+
 async def principal_of(conn: AsyncConnection, user_id: UUID) -> Principal:
     """The person, as the database knows them now.
 
@@ -232,10 +247,31 @@ async def principal_of(conn: AsyncConnection, user_id: UUID) -> Principal:
     return principal
 
 
+async def change_password(
+    db: Database, passwords: Passwords, *, email: str, current: str, new: str, now: datetime
+) -> None:
+    """Give an account another password; every session of it ends.
+
+    Raises:
+        UnauthenticatedError: `login_failed` if the present password is another one, or was changed a moment ago.
+    """
+    account = await check_password(db, passwords, email=email, password=current)
+    new_hash = await passwords.hash(new)
+    async with db.transaction(SYSTEM) as conn:
+        if not await repository.replace_password(conn, account.id, new_hash, stored=account.password_hash):
+            raise UnauthenticatedError(
+                "The password was changed meanwhile; log in with the new one.", code="login_failed"
+            )
+        await repository.revoke_all(conn, account.id, now)
+
+
 async def make_super_admin(
-    conn: AsyncConnection, passwords: Passwords, *, email: str, password: str, first_name: str, last_name: str
+    conn: AsyncConnection, passwords: Passwords, *, email: str, password: str, names: tuple[str, str], now: datetime
 ) -> bool:
-    """Make an account a super administrator with this password; True if the account is new, False if it was there."""
+    """Make an account a super administrator with this password; True if the account is new, False if it was there.
+
+    Sessions of an account that was there end: whoever had opened it would be an administrator with them.
+    """
     password_hash = await passwords.hash(password)
     existing = await repository.find_account(conn, email)
     if existing is None:
@@ -243,10 +279,11 @@ async def make_super_admin(
             conn,
             email=email,
             password_hash=password_hash,
-            first_name=first_name,
-            last_name=last_name,
+            first_name=names[0],
+            last_name=names[1],
             role=UserRole.SUPER_ADMIN,
         )
         return True
+    await repository.revoke_all(conn, existing.id, now)
     await repository.set_password(conn, existing.id, password_hash, activate=True, role=UserRole.SUPER_ADMIN)
     return False

@@ -20,6 +20,7 @@ from cloud.demo.processes import Child, program, running
 from cloud.demo.uplink import Uplink
 from cloud.embedded import Services, erase_postgres, start_services
 from cloud.embedded.process import free_port
+from cloud.web.services import utc_now
 from shared.errors import SolarHubError
 
 APP_LOGIN = "solarhub_demo"
@@ -150,7 +151,7 @@ async def _fill(db: Database, password: str) -> None:
     async with db.transaction(SYSTEM) as conn:
         await load_tariffs(conn)
         await make_super_admin(
-            conn, Passwords(), email=ADMIN_EMAIL, password=password, first_name="Demo", last_name="Owner"
+            conn, Passwords(), email=ADMIN_EMAIL, password=password, names=("Demo", "Owner"), now=utc_now()
         )
 
 

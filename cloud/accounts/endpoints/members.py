@@ -8,7 +8,7 @@ from fastapi import Response
 from cloud.accounts import repository, service
 from cloud.accounts.schemas import AcceptIn, InvitedOut, MemberIn, MemberOut, MemberPatch
 from cloud.auth.rules import Action, authorize
-from cloud.core.db import SYSTEM
+from cloud.core.crypto import token_hash
 from cloud.web.deps import Conn, CurrentUser, Limits, Now, PageOf, ServicesDep, SystemConn
 from cloud.web.etags import IfMatch, set_etag
 from cloud.web.limits import Rate
@@ -17,7 +17,9 @@ from cloud.web.routing import API, api_router
 
 router = api_router(tags=["members"])
 
-_ACCEPTS = Rate("invitation", 20, int(timedelta(minutes=15).total_seconds()))
+_WINDOW_S = int(timedelta(minutes=15).total_seconds())
+_ACCEPTS = Rate("invitation", 20, _WINDOW_S)
+_TRIES = Rate("invitation-token", 5, _WINDOW_S)
 
 
 @router.get("/organizations/{organization_id}/members")
@@ -32,9 +34,10 @@ async def list_members(organization_id: UUID, conn: Conn, user: CurrentUser, pag
 async def add_member(
     organization_id: UUID, body: MemberIn, conn: SystemConn, *, user: CurrentUser, now: Now, response: Response
 ) -> InvitedOut:
-    """Add somebody with an account at once; anybody else gets an invitation, valid for 7 days and for one use.
+    """Invite somebody, valid for 7 days and for one use.
 
-    The invitation's token is in this answer and nowhere else: hand it to the invited person.
+    The invitation's token is in this answer and nowhere else: hand it to the person, who accepts with the password of their account,
+    or opens one.
     """
     member, token = await service.invite(conn, user, organization_id, body, now=now)
     set_etag(response, member.version)
@@ -79,7 +82,8 @@ async def remove_member(
 
 @router.post("/invitations/accept", status_code=204)
 async def accept_invitation(body: AcceptIn, services: ServicesDep, limits: Limits, now: Now) -> None:
-    """Join with the token of an invitation; a new account gets its name and password."""
+    """Join with the token of an invitation: with the account's password, or with one and a name for a new account."""
     await limits.take(_ACCEPTS, limits.address)
-    async with services.db.transaction(SYSTEM) as conn:
-        await service.accept_invitation(conn, services.passwords, body, now=now)
+    # Whoever made the invitation has its token, and could guess passwords with it from everywhere.
+    await limits.take(_TRIES, token_hash(body.token.get_secret_value()))
+    await service.accept_invitation(services.db, services.passwords, body, now=now)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from cloud.accounts.schemas import LoginIn, MembershipOut, MeOut, PasswordIn, RefreshIn, TokensOut
-from cloud.auth import repository, service
+from cloud.auth import service
 from cloud.auth.service import Refused, Session
 from cloud.core.db import SYSTEM
 from cloud.core.errors import UnauthenticatedError
@@ -39,10 +39,10 @@ async def log_in(body: LoginIn, services: ServicesDep, limits: Limits, now: Now)
     # Counted before the password is looked at, so that guesses sent at once are counted as well.
     await limits.take(Rate("login-address", _ATTEMPTS_PER_ADDRESS, _WINDOW_S), limits.address, code="login_locked")
     await limits.take(pair, pair_key, code="login_locked")
+    account = await service.check_password(
+        services.db, services.passwords, email=body.email, password=body.password.get_secret_value()
+    )
     async with services.db.transaction(SYSTEM) as conn:
-        account = await service.check_password(
-            conn, services.passwords, email=body.email, password=body.password.get_secret_value()
-        )
         session = await service.open_session(conn, services.tokens, user_id=account.id, now=now)
     await limits.forgive(pair, pair_key)
     return _tokens(session)
@@ -88,11 +88,12 @@ async def change_password(body: PasswordIn, user: CurrentUser, services: Service
     """Change the own password; every session of the account ends."""
     rate = Rate("password", services.settings.login_attempts, _WINDOW_S)
     await limits.take(rate, str(user.user_id), code="login_locked")
-    new_hash = await services.passwords.hash(body.new_password.get_secret_value())
-    async with services.db.transaction(SYSTEM) as conn:
-        await service.check_password(
-            conn, services.passwords, email=user.email, password=body.current_password.get_secret_value()
-        )
-        await repository.set_password(conn, user.user_id, new_hash)
-        await repository.revoke_all(conn, user.user_id, now)
+    await service.change_password(
+        services.db,
+        services.passwords,
+        email=user.email,
+        current=body.current_password.get_secret_value(),
+        new=body.new_password.get_secret_value(),
+        now=now,
+    )
     await limits.forgive(rate, str(user.user_id))

@@ -1,5 +1,7 @@
+import asyncio
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from cloud.accounts.service import INVITATION_TTL
@@ -81,22 +83,67 @@ async def test_a_taken_slug_is_refused_on_change(world: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "slug_taken")
 
 
-async def test_a_person_with_an_account_joins_at_once(world: World) -> None:
+async def join(api: Api, invited: httpx.Response, password: str = PASSWORD) -> httpx.Response:
+    body = {"token": invited.json()["invitation_token"], "password": password}
+    return await api.call("POST", "/invitations/accept", json=body)
+
+
+async def test_a_person_with_an_account_joins_with_its_password(world: World) -> None:
     api, path = world.api, f"/organizations/{world.organization_id}/members"
     fitter = await api.person("fitter@example.com")
     added = await api.call("POST", path, world.owner, json={"email": "Fitter@example.com", "role": "installer"})
     assert added.status_code == 201, added.text
-    assert (added.json()["invitation_token"], added.json()["invitation_accepted"]) == (None, True)
+    assert (added.json()["first_name"], added.json()["invitation_accepted"]) == ("", False)
+    # An address belongs to whoever opened the account first: membership needs the token as well.
+    assert (await api.call("GET", f"/sites/{world.site['id']}", fitter)).status_code == 404
+    assert (await join(api, added, "another password")).status_code == 401
+    assert (await join(api, added)).status_code == 204
     assert (await api.call("GET", f"/sites/{world.site['id']}", fitter)).status_code == 200
     twice = await api.call("POST", path, world.owner, json={"email": "fitter@example.com"})
     assert (twice.status_code, twice.json()["code"]) == (409, "already_member")
     member = f"{path}/{added.json()['id']}"
-    promoted = await api.call("PATCH", member, world.owner, json={"role": "manager"}, if_match=added.headers["etag"])
+    joined = await api.call("GET", member, world.owner)
+    assert joined.json()["first_name"] == "fitter"
+    promoted = await api.call("PATCH", member, world.owner, json={"role": "manager"}, if_match=joined.headers["etag"])
     assert (promoted.status_code, promoted.json()["role"]) == (200, "manager")
     stale = await api.call("DELETE", member, world.owner, if_match=added.headers["etag"])
     assert stale.status_code == 412
     assert (await api.call("DELETE", member, fitter, if_match=promoted.headers["etag"])).status_code == 204
     assert (await api.call("GET", f"/sites/{world.site['id']}", fitter)).status_code == 404
+
+
+async def test_an_invitation_does_not_tell_whether_there_is_an_account(world: World) -> None:
+    api, path = world.api, f"/organizations/{world.organization_id}/members"
+    await api.person("known@example.com")
+    answers = [
+        await api.call("POST", path, world.owner, json={"email": f"{name}@example.com"}) for name in ("known", "other")
+    ]
+    known, other = ({**answer.json(), "email": ""} for answer in answers)
+    own = {"id", "user_id", "invitation_token", "created_at", "updated_at"}
+    assert {key: value for key, value in known.items() if key not in own} == {
+        key: value for key, value in other.items() if key not in own
+    }
+
+
+async def test_who_made_an_invitation_cannot_guess_passwords_with_it(world: World) -> None:
+    api, path = world.api, f"/organizations/{world.organization_id}/members"
+    await api.person("known@example.com")
+    invited = await api.call("POST", path, world.owner, json={"email": "known@example.com"})
+    codes = [(await join(api, invited, f"guess number {index}")).status_code for index in range(6)]
+    assert codes == [401] * 5 + [429]
+
+
+async def test_an_invitation_used_twice_at_once_is_used_once(world: World) -> None:
+    api, path = world.api, f"/organizations/{world.organization_id}/members"
+    invited = await api.call("POST", path, world.owner, json={"email": "new@example.com"})
+    answers = await asyncio.gather(*(join(api, invited, f"password number {index}") for index in range(3)))
+    assert [answer.status_code for answer in answers].count(204) == 1
+    login = [await log_in(api, f"password number {index}") for index in range(3)]
+    assert [answer.status_code for answer in login] == [200 if a.status_code == 204 else 401 for a in answers]
+
+
+async def log_in(api: Api, password: str) -> httpx.Response:
+    return await api.call("POST", "/auth/login", json={"email": "new@example.com", "password": password})
 
 
 async def test_an_invitation_makes_an_account_once(world: World) -> None:

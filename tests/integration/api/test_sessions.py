@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cloud.auth.service import ACCESS_TTL, REFRESH_TTL
+from cloud.auth.service import ACCESS_TTL, REFRESH_TTL, Passwords, make_super_admin, sweep_expired_sessions
 from cloud.core.db import SYSTEM
 from tests.integration.api.conftest import PASSWORD, Api, Person
 
@@ -137,6 +137,62 @@ async def test_a_new_password_ends_every_session(api: Api, ali: Person) -> None:
     assert (await refresh(api, session["refresh_token"])).status_code == 401
     assert (await log_in(api)).status_code == 401
     assert (await log_in(api, password="another long password")).status_code == 200
+
+
+async def test_passwords_are_hashed_without_a_connection(
+    api: Api, ali: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[int] = []
+    verify = Passwords.verify
+
+    async def watched(self: Passwords, password: str, stored: str | None) -> bool:
+        free.append(api.services.db._engine.pool.checkedout())  # type: ignore[attr-defined]
+        return await verify(self, password, stored)
+
+    monkeypatch.setattr(Passwords, "verify", watched)
+    session = (await log_in(api)).json()
+    change = {"current_password": PASSWORD, "new_password": "another long password"}
+    done = await api.call("POST", "/auth/password", ali, json=change)
+    assert (done.status_code, free) == (204, [0, 0])
+    assert (await refresh(api, session["refresh_token"])).status_code == 401
+
+
+async def test_a_new_administrator_has_no_sessions_of_before(api: Api, ali: Person) -> None:
+    token = (await log_in(api)).json()["refresh_token"]
+    async with api.services.db.transaction(SYSTEM) as conn:
+        made = await make_super_admin(
+            conn,
+            api.services.passwords,
+            email="ali@example.com",
+            password="an administrator's password",
+            names=("Ali", ""),
+            now=api.clock(),
+        )
+    assert not made
+    assert (await refresh(api, token)).json()["code"] == "refresh_invalid"
+
+
+async def test_text_that_no_encoding_holds_is_nobodys_password(api: Api, ali: Person) -> None:
+    for path, body in (
+        ("/auth/login", {"email": "ali@example.com", "password": "\ud800"}),
+        ("/auth/refresh", {"refresh_token": "\ud800"}),
+        ("/auth/logout", {"refresh_token": "\ud800"}),
+        ("/invitations/accept", {"token": "\ud800", "password": PASSWORD}),
+    ):
+        content = json.dumps(body)
+        answer = await api.call("POST", path, content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, len(answer.json()["errors"])) == (422, 1), path
+
+
+async def test_expired_refresh_tokens_are_swept(api: Api, ali: Person) -> None:
+    await log_in(api)
+    api.clock.advance(days=1)
+    await log_in(api)
+    assert await sweep_expired_sessions(api.services.db, api.clock()) == 0
+    api.clock.advance(seconds=REFRESH_TTL.total_seconds() - 60)
+    assert await sweep_expired_sessions(api.services.db, api.clock()) == 1
+    api.clock.advance(days=1)
+    assert await sweep_expired_sessions(api.services.db, api.clock()) == 1
 
 
 async def test_a_removed_account_is_out_at_once(api: Api, ali: Person) -> None:
