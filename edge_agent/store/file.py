@@ -64,6 +64,9 @@ def connect(path: Path) -> sqlite3.Connection:
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open beside a running agent, without being able to change anything.
 
+    Everything that is read until the connection is closed is one moment of the file: of a flush that is committed meanwhile, nothing is
+    seen. Without that, its number could be seen and its row not, and the agent would take it for one without readings.
+
     Raises:
         StoreError: if there is no such file.
     """
@@ -71,6 +74,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         raise StoreError(f"there is no store at {path}; run `solarhub-edge enrol` first, or set SOLARHUB_EDGE_DATA_DIR")
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute("BEGIN")
     return connection
 
 
