@@ -1,0 +1,238 @@
+"""How fast questions about the past and the present are answered through the API: one API process, real servers, one client.
+
+    python tests/bench/series.py [--raw-devices 24] [--questions 100]
+
+A park of 1,000 inverters, some of which have a month of raw readings a minute apart (24 of them: a million rows; 116: five millions),
+stored in the order in which agents send them, with a year of hours; and 500 homes with 1,000 devices and a year of days and months. The
+rows are made by SQL. The last line is one JSON object: milliseconds, p50 and p95, and what a request costs that asks for next to nothing.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import math
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from cloud.accounts import repository as organizations
+from cloud.auth import repository as accounts
+from cloud.auth.service import AccessTokens
+from cloud.core.db import SYSTEM, Database
+from cloud.core.settings import load_settings
+from shared.enums import UserRole
+from tests.bench.support.http_lane import Lane
+from tests.bench.support.hub import Hub, running_api, running_hub
+
+PARK_DEVICES = 1_000
+HOMES = 500
+RAW_DAYS = 30
+WARM_UP = 15
+
+SITE = """
+INSERT INTO sites (id, organization_id, name, status)
+SELECT gen_random_uuid(), $1, $2 || lpad(n::text, 4, '0'), 'active' FROM generate_series(1, $3::integer) n
+"""
+DEVICE = """
+INSERT INTO devices (id, site_id, organization_id, name, device_type, protocol, poll_interval_s, rated_power_kw, commissioned_at)
+SELECT gen_random_uuid(), id, organization_id, 'Device ' || lpad(n::text, 4, '0'),
+    (CASE WHEN n % 2 = 0 AND $2 < 100 THEN 'meter' ELSE 'inverter' END)::device_type, 'modbus_tcp', 60, 10, now() - interval '2 years'
+FROM sites, generate_series(1, $2::integer) n WHERE organization_id = $1
+"""
+SNAPSHOT = """
+INSERT INTO device_telemetry_snapshot (device_id, site_id, organization_id, timestamp, current_power_kw, pv_power_kw, grid_power_kw,
+    load_power_kw, battery_soc_percent, energy_today_kwh, operating_state)
+SELECT id, site_id, organization_id, now(), 4.25, CASE device_type WHEN 'inverter' THEN 4.25 END,
+    CASE device_type WHEN 'meter' THEN -1.5 END, 2.75, 61, 18.5, 'producing' FROM devices
+"""
+# As agents send it: ten minutes of each device of a site at a time.
+RAW = """
+INSERT INTO telemetry_readings (site_id, device_id, at, seq, ac_power_kw, dc_power_kw, dc_voltage_v, ac_voltage_v, ac_current_a,
+    grid_frequency_hz, inverter_temperature_c, energy_total_kwh, energy_today_kwh, operating_state, extra)
+SELECT d.site_id, d.id, at, 1, 5 + sin(n / 90.0), 5.2, 610, 231, 21.6, 50.01, 41, 4000 + n / 12.0, (n % 1440) / 60.0, 'producing',
+    jsonb_build_object('dc_voltage_v.pv1', 600 + n % 30, 'dc_current_a.pv1', 4.2)
+FROM generate_series(0, 1439) minute, (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d,
+    LATERAL (SELECT $3::timestamptz + make_interval(mins => minute) AS at, minute + $4::integer * 1440 AS n) t
+ORDER BY minute / 10, d.name, minute
+"""
+QUARTERS = """
+INSERT INTO telemetry_quarter_hour (site_id, device_id, organization_id, bucket, generated_wh, power_mean_kw, power_min_kw, power_max_kw,
+    metrics, n_valid, n_expected, covered_seconds, algorithm_version)
+SELECT d.site_id, d.id, d.organization_id, bucket, 1250, 5, 4, 6,
+    '{"ac_power_kw": {"mean": 5, "min": 4, "max": 6, "last": 5}, "dc_voltage_v": {"mean": 610, "min": 600, "max": 620, "last": 612}}',
+    15, 15, 900, 1
+FROM generate_series($3::timestamptz, $4::timestamptz - interval '1 second', interval '15 minutes') bucket,
+    (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d
+"""
+HOURS = """
+INSERT INTO telemetry_hourly_summary (site_id, device_id, organization_id, timestamp_hour, energy_generated_kwh, peak_power_kw,
+    sample_count, expected_count, covered_seconds, algorithm_version)
+SELECT d.site_id, d.id, d.organization_id, hour, 5, 6, 60, 60, 3600, 1
+FROM generate_series($3::timestamptz, $4::timestamptz - interval '1 second', interval '1 hour') AS hour,
+    (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d
+"""
+_ENERGY_COLUMNS = """energy_generated_kwh, energy_consumed_kwh, energy_imported_kwh, energy_exported_kwh, self_consumed_kwh,
+    co2_avoided_kg, sample_count, expected_count, covered_seconds, algorithm_version"""
+_OF_EVERYBODY = (
+    "(SELECT site_id, id, organization_id FROM devices UNION ALL SELECT id, NULL, organization_id FROM sites) subject"
+)
+DAYS = f"""
+INSERT INTO telemetry_daily_summary (site_id, device_id, organization_id, summary_date, {_ENERGY_COLUMNS})
+SELECT site_id, id, organization_id, day::date, 42.5, 31, 9, 20.5, 22, 21.9, 1440, 1440, 86400, 1
+FROM generate_series($2::date - 364, $2::date, interval '1 day') day, {_OF_EVERYBODY} WHERE organization_id = $1
+"""  # noqa: S608 -- our own columns
+MONTHS = f"""
+INSERT INTO telemetry_monthly_summary (site_id, device_id, organization_id, year, month, {_ENERGY_COLUMNS})
+SELECT site_id, id, organization_id, extract(year FROM first), extract(month FROM first), 1290, 950, 270, 610, 680, 664, 43200, 43200,
+    2592000, 1
+FROM generate_series(date_trunc('month', $2::date::timestamp) - interval '11 months', $2::date, interval '1 month') first, {_OF_EVERYBODY}
+WHERE organization_id = $1
+"""  # noqa: S608 -- our own columns
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What was made: who may see it, the park and one of its devices, and where the month of raw readings begins."""
+
+    homes_token: str
+    park_token: str
+    park: UUID
+    device: UUID
+    start: datetime
+    raw_rows: int
+
+
+async def owner(db: Database, hub: Hub, slug: str) -> tuple[UUID, str]:
+    """An organisation, and an access token of its owner."""
+    settings = load_settings(
+        {"database_url": hub.app_url, "redis_url": hub.redis_url, "secret_key": hub.environment["SOLARHUB_SECRET_KEY"]}
+    )
+    now = datetime.now(UTC)
+    async with db.transaction(SYSTEM) as conn:
+        user_id = await accounts.add_account(
+            conn, email=f"{slug}@example.com", password_hash="", first_name=slug, role=UserRole.VIEWER
+        )
+        if user_id is None:
+            raise RuntimeError(f"{slug} has an account already")
+        organization_id = await organizations.add_organization(
+            conn, owner_id=user_id, now=now, values={"name": slug.title(), "slug": slug, "settings": {}}
+        )
+    return organization_id, AccessTokens.from_settings(settings).issue(user_id, now)
+
+
+async def make_plant(hub: Hub, raw_devices: int) -> Plant:
+    """Fill the database. Foreign keys sleep meanwhile: the rows are right by construction."""
+    db = await Database.connect(hub.app_url)
+    (homes, homes_token), (park_owner, park_token) = await owner(db, hub, "homes"), await owner(db, hub, "park")
+    await db.dispose()
+    today = datetime.now(UTC).date()
+    end = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    start = end - timedelta(days=RAW_DAYS)
+    conn = await asyncpg.connect(hub.admin_url)
+    try:
+        await conn.execute("SET session_replication_role = replica")
+        await conn.execute(SITE, homes, "Home ", HOMES)
+        await conn.execute(SITE, park_owner, "Park ", 1)
+        await conn.execute(DEVICE, homes, 2)
+        await conn.execute(DEVICE, park_owner, PARK_DEVICES)
+        await conn.execute(SNAPSHOT)
+        park = await conn.fetchval("SELECT id FROM sites WHERE organization_id = $1", park_owner)
+        device = await conn.fetchval("SELECT id FROM devices WHERE site_id = $1 ORDER BY name LIMIT 1", park)
+        year_ago = end - timedelta(days=365)
+        ensure = "SELECT solarhub_ensure_partitions($1, $2::date, $3::date)"
+        for table, first in (("readings", start), ("quarter_hour", start), ("hourly_summary", year_ago)):
+            await conn.execute(ensure, f"telemetry_{table}", first.date(), today)
+        for day in range(RAW_DAYS):
+            await conn.execute(RAW, park, raw_devices, start + timedelta(days=day), day, timeout=300)
+        await conn.execute(QUARTERS, park, raw_devices, start, end)
+        await conn.execute(HOURS, park, raw_devices, year_ago, end)
+        local_day = await conn.fetchval("SELECT (now() AT TIME ZONE 'Asia/Karachi')::date")
+        await conn.execute(DAYS, homes, local_day, timeout=300)
+        await conn.execute(MONTHS, homes, local_day)
+        await conn.execute("VACUUM (ANALYZE)", timeout=300)
+        await conn.execute("CHECKPOINT", timeout=300)
+    finally:
+        await conn.close()
+    return Plant(homes_token, park_token, park, device, start, raw_devices * RAW_DAYS * 1440)
+
+
+def questions(plant: Plant) -> dict[str, tuple[str, str]]:
+    """Path and token of every question."""
+    month = f"from={plant.start:%Y-%m-%dT%H:%M:%SZ}&to={plant.start + timedelta(days=RAW_DAYS):%Y-%m-%dT%H:%M:%SZ}"
+    series = f"/api/v1/sites/{plant.park}/telemetry?device_id={plant.device}&resolution=1h&{month}"
+    today = datetime.now(UTC).date()
+    energy = f"/api/v1/portfolio/energy?to={today}&from="
+    return {
+        "nothing": ("/api/v1/sites?limit=1", plant.park_token),
+        "newest_1000": (f"/api/v1/sites/{plant.park}/live", plant.park_token),
+        "month_in_hours_from_raw": (f"{series}&metric=dc_voltage_v.pv1", plant.park_token),
+        "month_in_hours_from_quarter_hours": (f"{series}&metric=ac_power_kw", plant.park_token),
+        "month_in_hours_from_hours": (f"{series}&metric=energy_generated_kwh", plant.park_token),
+        "fleet_energy_day": (f"{energy}{today}", plant.homes_token),
+        "fleet_energy_30_days": (f"{energy}{today - timedelta(days=29)}", plant.homes_token),
+        "portfolio_page": ("/api/v1/portfolio", plant.homes_token),
+        "portfolio_summary": ("/api/v1/portfolio/summary", plant.homes_token),
+    }
+
+
+async def timed(lane: Lane, path: str, token: str, count: int) -> tuple[list[float], int]:
+    """Milliseconds of `count` answers to one question, and the bytes of one."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    taken, size = [], 0
+    for _ in range(WARM_UP + count):
+        started = time.perf_counter()
+        status, body = await lane.ask(request)
+        taken.append((time.perf_counter() - started) * 1000)
+        if status != 200:
+            raise RuntimeError(f"{path}: {status} {body[:300]!r}")
+        size = len(body)
+    return taken[WARM_UP:], size
+
+
+def p95(values: list[float]) -> float:
+    """The value that 95 of 100 do not exceed."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+async def run(raw_devices: int, count: int) -> dict[str, float]:
+    """Make the plant, ask, and give the figures."""
+    async with running_hub() as servers:
+        limits = {"SOLARHUB_RATE_LIMIT_ACCOUNT_PER_MINUTE": "1000000"}
+        hub = dataclasses.replace(servers, environment=servers.environment | limits)
+        started = time.perf_counter()
+        plant = await make_plant(hub, raw_devices)
+        print(
+            f"{plant.raw_rows:,} raw rows and a year of roll-ups made in {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
+        figures: dict[str, float] = {"raw_rows": plant.raw_rows}
+        async with running_api(hub) as (_, port):
+            lane = await Lane.open(port)
+            for name, (path, token) in questions(plant).items():
+                taken, size = await timed(lane, path, token, count)
+                figures[f"{name}_p50_ms"] = round(statistics.median(taken), 2)
+                figures[f"{name}_p95_ms"] = round(p95(taken), 2)
+                print(
+                    f"{name:36} p50 {statistics.median(taken):7.2f} ms   p95 {p95(taken):7.2f} ms   {size:8,} bytes",
+                    flush=True,
+                )
+            await lane.close()
+    return figures
+
+
+def main() -> None:
+    """Ask and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw-devices", type=int, default=24, help="inverters with a month of raw readings")
+    parser.add_argument("--questions", type=int, default=100, help="times that each question is asked")
+    arguments = parser.parse_args()
+    print(json.dumps(asyncio.run(run(arguments.raw_devices, arguments.questions))))
+
+
+if __name__ == "__main__":
+    main()
