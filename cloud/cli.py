@@ -8,8 +8,10 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -25,6 +27,7 @@ from cloud.demo.day import run_day
 from cloud.demo.live import run_live
 from cloud.main import create_app
 from cloud.scheduler import run_scheduler
+from cloud.telemetry.service.recompute import RecomputedDays, recompute_days
 from cloud.web.services import open_database, utc_now
 from cloud.worker import run_worker
 from shared.errors import SolarHubError
@@ -185,6 +188,38 @@ async def _load_tariffs(settings: Settings) -> dict[str, int]:
     try:
         async with db.transaction(NOBODY) as conn:
             return (await load_tariffs(conn)).model_dump()
+    finally:
+        await db.dispose()
+
+
+telemetry = typer.Typer(help="Readings and what is computed from them.", no_args_is_help=True)
+app.add_typer(telemetry, name="telemetry")
+
+
+@telemetry.callback()
+def _telemetry() -> None:
+    """A group of its own, though it has one command so far."""
+
+
+@telemetry.command("recompute")
+def telemetry_recompute(
+    site: Annotated[UUID, typer.Option(help="Id of the site.")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First local day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last local day, included.")],
+) -> None:
+    """Compute quarter-hours, hours, days and months of a site again from its readings; safe beside running workers."""
+    with _explained():
+        done = asyncio.run(_recompute(_settings(), site, first, last))
+        print(
+            f"{done.devices} devices from {done.window.start.isoformat()} to {done.window.end.isoformat()}:"
+            f" {done.settled} quarter-hours computed"
+        )
+
+
+async def _recompute(settings: Settings, site_id: UUID, first: datetime, last: datetime) -> RecomputedDays:
+    db = await open_database(settings)
+    try:
+        return await recompute_days(db, site_id, first=first.date(), last=last.date(), now=utc_now())
     finally:
         await db.dispose()
 
