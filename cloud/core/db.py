@@ -228,6 +228,7 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log: no hashes and no people's data with it
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "statement_cache_size": statement_cache_size,
@@ -365,6 +366,12 @@ class Database:
                 f"the database user {role.rolname!r} is {power}: one organisation could read another's rows; connect as a"
                 f" login that is a member of {APP_ROLE!r}, and keep this one for migrations (SOLARHUB_ADMIN_DATABASE_URL)"
             )
+
+
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether a driver's error says that the connection is gone, rather than that a statement was wrong."""
+    closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    return closed or isinstance(error, asyncpg.PostgresConnectionError)
 
 
 async def asyncpg_of(conn: AsyncConnection) -> asyncpg.Connection:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import JSONResponse, Response
 
-from cloud.core.db import DRIVER_ERRORS, DatabaseBusyError, DatabaseUnavailableError
+from cloud.core.db import DRIVER_ERRORS, DatabaseBusyError, DatabaseUnavailableError, is_broken_connection
 from cloud.core.errors import (
     CloudError,
     ConflictError,
@@ -33,7 +33,10 @@ _MAX_VALUE_CHARS = 200
 # SQLSTATE -> what it means for the caller (names of constraints carry partition suffixes, so codes decide).
 _UNIQUE = "23505"
 _FOREIGN_KEY = "23503"
-_RETRYABLE = frozenset({"40001", "40P01", "55P03", "57014", "53300", "57P01", "57P02", "57P03"})
+# Collisions, waits that were given up, and a server that has become a standby.
+_RETRYABLE = frozenset({"40001", "40P01", "55P03", "57014", "25006", "25P03"})
+# Connections that break, a server without memory, disk or connections left, and one that is being stopped or started.
+_RETRYABLE_CLASSES = ("08", "53", "57P")
 _BAD_DATA_CLASSES = ("22", "23")
 
 
@@ -138,7 +141,8 @@ def from_database_error(error: Exception) -> CloudError:
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = str(getattr(cause, "sqlstate", "") or "")
-    if state in _RETRYABLE or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    broken = is_broken_connection(cause) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    if broken or state in _RETRYABLE or state.startswith(_RETRYABLE_CLASSES):
         return OverloadedError()
     if state == _UNIQUE:
         return ConflictError("Something with the same unique value exists already.")

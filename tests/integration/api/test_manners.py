@@ -1,12 +1,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
-from cloud.core.db import SYSTEM, create_engine
+from cloud.core.db import SYSTEM, asyncpg_of, create_engine
+from cloud.web import errors
+from cloud.web.deps import Conn
 from cloud.web.idempotency import sweep_old_keys
 from cloud.web.limits import Rate
 from tests.integration.api.conftest import Api, World
@@ -206,6 +210,44 @@ class TestProblems:
         assert "127.0.0.1" not in answer.text
         ready = await api.http.get("/readyz")
         assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "not_ready", "down")
+
+    @pytest.mark.parametrize("moment", ["statement", "later", "commit"])
+    async def test_a_database_that_goes_in_the_middle_is_a_503(self, world: World, moment: str) -> None:
+        api = world.api
+
+        @api.app.post("/api/v1/cut")
+        async def cut(conn: Conn) -> None:
+            raw = await asyncpg_of(conn)
+            own = await raw.fetchval("SELECT pg_backend_pid()")
+            async with api.services.db.transaction(SYSTEM) as other:
+                await other.exec_driver_sql(f"SELECT pg_terminate_backend({own})")
+            await asyncio.sleep(0.1)
+            if moment == "statement":
+                await conn.exec_driver_sql("SELECT 1")
+            elif moment == "later":
+                await raw.fetchval("SELECT 1")
+
+        answer = await api.call("POST", "/cut", world.owner)
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded"), answer.text
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await api.call("GET", "/sites", world.owner)).status_code == 200
+
+    async def test_what_the_database_refuses_is_logged_without_what_was_sent(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        logged: list[BaseException] = []
+        monkeypatch.setattr(
+            errors, "_log", SimpleNamespace(warning=lambda _event, exc_info, **_: logged.append(exc_info))
+        )
+
+        @world.api.app.post("/api/v1/refused")
+        async def refused(conn: Conn) -> None:
+            await conn.execute(text("SELECT CAST(:secret AS text)::uuid"), {"secret": "hunter2-hash"})
+
+        answer = await world.api.call("POST", "/refused", world.owner)
+        assert (answer.status_code, len(logged)) == (422, 1)
+        assert "hunter2-hash" not in str(logged[0]).partition("invalid input syntax")[2].partition("\n")[2]
+        assert "parameters hidden" in str(logged[0])
 
     async def test_a_body_too_large_announced_or_not(self, world: World) -> None:
         limit = world.api.services.settings.max_body_bytes
