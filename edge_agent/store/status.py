@@ -71,7 +71,6 @@ def read_status(folder: Path) -> StoreStatus:
     path = folder / FILE_NAME
     try:
         with closing(connect_read_only(path)) as connection:
-            connection.execute("BEGIN")
             return _read(connection, store_bytes(folder))
     except sqlite3.Error as error:
         raise StoreError(
