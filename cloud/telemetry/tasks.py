@@ -16,6 +16,9 @@ SITES_PER_SWEEP = 50
 PASSES_PER_JOB = 50
 """After so many passes a job ends and leaves the worker to other sites; the sweep goes on with the rest."""
 
+ROUNDS_PER_SWEEP = 20
+"""So much of a long queue is worked off at once where no worker is at it; the next sweep goes on."""
+
 AHEAD = timedelta(days=45)
 """Partitions exist this long before they are needed, so that a scheduler that stands still for weeks does no harm."""
 
@@ -40,7 +43,13 @@ async def sweep(db: Database) -> int:
     Returns:
         Marks settled.
     """
-    return await roll_up_dirty(db, SITES_PER_SWEEP, now=datetime.now(UTC))
+    settled = 0
+    for _ in range(ROUNDS_PER_SWEEP):
+        done = await roll_up_dirty(db, SITES_PER_SWEEP, now=datetime.now(UTC))
+        settled += done
+        if done == 0:
+            break
+    return settled
 
 
 async def make_partitions(db: Database) -> None:
