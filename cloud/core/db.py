@@ -368,7 +368,7 @@ class Database:
             )
 
 
-def is_broken_connection(error: BaseException) -> bool:
+def is_broken_connection(error: BaseException | None) -> bool:
     """Whether a driver's error says that the connection is gone, rather than that a statement was wrong."""
     closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
     return closed or isinstance(error, asyncpg.PostgresConnectionError)
