@@ -24,7 +24,7 @@ from edge_agent.store.file import StoreFile
 from edge_agent.store.newest import read_newest
 from edge_agent.store.state import LOCAL_PAGE, read_plan, record_event, save_plan, set_fact
 from edge_agent.store.today import Today, read_day_starts
-from edge_agent.supervise import Notifier, Progress, Task, run
+from edge_agent.supervise import Notifier, Progress, Task, give_back_memory, run
 from edge_agent.sync.alerts import AlertLane
 from edge_agent.sync.backfill import BackfillLane
 from edge_agent.sync.live import LiveLane
@@ -117,6 +117,7 @@ class Agent:
             Task("poll", self._poller.run),
             Task("store", self._flush_for_ever),
             Task("time", self._watch_time),
+            Task("memory", give_back_memory),
             Task("live", self._live.run),
             Task("backfill", backfill.run),
             Task("alerts", alerts.run),

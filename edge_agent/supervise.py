@@ -1,6 +1,7 @@
 """Keeps long-lived tasks alive, stops them together, and tells systemd only the truth about it."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import socket
@@ -16,6 +17,10 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
 HEALTHY_AFTER_S = 300.0
 """A task that ran this long (of the clock it is given) starts again with the first delay."""
+
+SETTLED_AFTER_S = 15.0
+MEMORY_PERIOD_S = 600.0
+"""Real seconds after which freed memory first goes back to the system, and then between two such times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,20 @@ async def _keep_running(task: Task, clock: Clock) -> None:
             delay_s = FIRST_DELAY_S
         await clock.sleep(delay_s)
         delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+
+
+async def give_back_memory() -> None:
+    """Hand freed memory back to the system now and then, for ever.
+
+    The C library keeps what start-up and large batches have freed, and a box with little memory wants it for its page cache
+    (malloc_trim(3); a C library without that function keeps nothing worth the trouble).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    pause_s = SETTLED_AFTER_S
+    while trim is not None:
+        await asyncio.sleep(pause_s)
+        trim(0)
+        pause_s = MEMORY_PERIOD_S
 
 
 async def _watch(notifier: Notifier, progress: Progress) -> None:

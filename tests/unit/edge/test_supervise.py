@@ -3,11 +3,14 @@
 import asyncio
 import itertools
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.supervise import Notifier, Progress, Task, run
+from edge_agent.supervise import Notifier, Progress, Task, give_back_memory, run
 from tests.edge_world import SteppedClock, eventually
 
 
@@ -143,3 +146,25 @@ def test_progress_names_who_is_stuck() -> None:
     assert progress.stuck() == ["poll"]
     progress.beat("poll")
     assert progress.stuck() == []
+
+
+async def test_freed_memory_goes_back_to_the_system_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("edge_agent.supervise.ctypes.CDLL", lambda _: SimpleNamespace(malloc_trim=calls.append))
+    monkeypatch.setattr("edge_agent.supervise.SETTLED_AFTER_S", 0.0)
+    monkeypatch.setattr("edge_agent.supervise.MEMORY_PERIOD_S", 0.0)
+    task = asyncio.create_task(give_back_memory())
+    await eventually(lambda: len(calls) >= 3)
+    task.cancel()
+    assert set(calls) == {0}
+
+
+async def test_a_c_library_that_keeps_nothing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.supervise.ctypes.CDLL", lambda _: SimpleNamespace())
+    await asyncio.wait_for(give_back_memory(), 1)
+
+
+def test_the_agent_does_not_carry_what_only_prints_in_colours() -> None:
+    code = "import sys, edge_agent.cli; print([name for name in ('rich', 'pygments') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
