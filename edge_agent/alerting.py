@@ -74,7 +74,7 @@ class Alerting:
             self._close(key, now)
         for key in [key for key in self._watches if key not in known]:
             del self._watches[key]
-            self._buffer.stage(partial(forget_watch, key=key))
+            self._buffer.stage(partial(forget_watch, key=key), key=("watch", *key))
 
     def observe(self, reading: Reading) -> None:
         """Apply every rule of the reading's device; does not wait."""
@@ -97,7 +97,7 @@ class Alerting:
         if after == before:
             return
         self._watches[key] = after
-        self._buffer.stage(lambda connection: save_watch(connection, key, after))
+        self._buffer.stage(lambda connection: save_watch(connection, key, after), key=("watch", *key))
         if change is Change.OPENED:
             self._open(applied, after.since or at, value)
         elif change is Change.CLEARED:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
+from edge_agent.clock import to_ms
 from edge_agent.store import outbox
 from edge_agent.store.boots import Boot, Timeline, all_boots
 from edge_agent.store.file import StoreFile
@@ -46,6 +47,12 @@ LOG_RESERVE_BYTES = 2_000_000
 MAX_WAITING = 50_000
 """Readings kept in memory while the medium cannot be written."""
 
+MAX_FLUSH_READINGS = 500
+"""Readings in one row: what gathered during an outage of the medium must still fit into a batch."""
+
+MAX_MINUTES_WAITING = 20_000
+"""Finished minutes kept in memory while the medium cannot be written."""
+
 READINGS_UNSTORED = "readings_unstored"
 """Readings that could not be kept at all: the disk was full and nothing was left to thin."""
 
@@ -59,10 +66,28 @@ class _Pending:
     samples: list[tuple[Boot, Sample]] = field(default_factory=list)
     newest: dict[UUID, Reading] = field(default_factory=dict)
     minutes: list[Row] = field(default_factory=list)
-    writes: list[Write] = field(default_factory=list)
+    writes: dict[object, Write] = field(default_factory=dict)
+    unstored: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.samples or self.writes or self.minutes)
+
+    def stage(self, key: object, write: Write) -> None:
+        self.writes.pop(key, None)  # the newer one takes its place at the end
+        self.writes[key] = write
+
+    def followed_by(self, later: "_Pending") -> "_Pending":
+        """Both, with what is newer in force."""
+        both = _Pending(
+            samples=self.samples + later.samples,
+            newest={**self.newest, **later.newest},
+            minutes=(self.minutes + later.minutes)[-MAX_MINUTES_WAITING:],
+            writes=dict(self.writes),
+            unstored=self.unstored + later.unstored,
+        )
+        for key, write in later.writes.items():
+            both.stage(key, write)
+        return both
 
 
 class Buffer:
@@ -117,17 +142,23 @@ class Buffer:
             if not isinstance(value, (int, float, str, type(None))):
                 raise TypeError(f"device {reading.device_id}: {key} is {value!r}; a value is a number, a word or None")
         if len(self._pending.samples) >= MAX_WAITING:
-            lost = self._pending.samples.pop(0)[1]
-            self.stage(lambda connection: _count_unstored(connection, 1, at_ms=lost.mono_ms))
+            self._pending.samples.pop(0)
+            self._pending.unstored += 1
         sample = Sample(reading.device_id, mono_ms, dict(reading.values), reading.quality)
         self._pending.samples.append((boot, sample))
         self._pending.newest[reading.device_id] = reading
         if not reading.quality & Quality.LINK_DOWN:
             self._minutes.add(reading.device_id, reading.at, reading.values)
 
-    def stage(self, write: Write) -> None:
-        """Have something written in the same transaction as the next flush: it is kept or lost with the readings."""
-        self._pending.writes.append(write)
+    def stage(self, write: Write, *, key: object = None) -> None:
+        """Have something written in the same transaction as the next flush: it is kept or lost with the readings.
+
+        Args:
+            write: what is to be written.
+            key: names what it writes: of several with one key only the last is of interest, so that a medium that cannot be written
+                for a week does not fill the memory. None for one that must not be left out.
+        """
+        self._pending.stage(object() if key is None else key, write)
 
     async def flush(self) -> int:
         """Commit what was taken since the last flush; when this returns it survives a power cut.
@@ -146,11 +177,13 @@ class Buffer:
             pending.minutes += self._minutes.take_done()
             if not pending:
                 return 0
+            is_committed = False
             try:
                 count, total, depth = await self._store.write(lambda connection: self._commit(connection, pending))
-            except sqlite3.Error:
-                self._put_back(pending)
-                raise
+                is_committed = True
+            finally:
+                if not is_committed:  # for whatever reason: a reading is never given up with an error
+                    self._pending = pending.followed_by(self._pending)
             self.readings_total, self.depth = total, depth
             if self.depth.used_bytes > self._quota * THIN_ABOVE:
                 await self._thin()
@@ -158,29 +191,22 @@ class Buffer:
         self._committed = asyncio.Event()
         return count
 
-    def _put_back(self, pending: _Pending) -> None:
-        later = self._pending
-        self._pending = _Pending(
-            samples=pending.samples + later.samples,
-            newest={**pending.newest, **later.newest},
-            minutes=pending.minutes + later.minutes,
-            writes=pending.writes + later.writes,
-        )
-
     def _commit(self, connection: sqlite3.Connection, pending: _Pending) -> tuple[int, int, Depth]:
         by_boot: dict[int, list[Sample]] = {}
         for boot, sample in pending.samples:
             by_boot.setdefault(boot.boot_id, []).append(sample)
         count, last = 0, self.depth.last_seq
-        if self._full:
-            _count_unstored(connection, len(pending.samples), at_ms=0)
-        else:
-            for boot_id, samples in by_boot.items():
-                last = outbox.insert(connection, boot_id, encode(samples))
-                count += len(samples)
+        unstored = pending.unstored + (len(pending.samples) if self._full else 0)
+        if unstored:
+            _count_unstored(connection, unstored, at_ms=to_ms(self._timeline.now()))
+        for boot_id, samples in by_boot.items() if not self._full else ():
+            for start in range(0, len(samples), MAX_FLUSH_READINGS):
+                row = samples[start : start + MAX_FLUSH_READINGS]
+                last = outbox.insert(connection, boot_id, encode(row))
+                count += len(row)
         save_newest(connection, pending.newest.values())
         save_minutes(connection, pending.minutes)
-        for write in pending.writes:
+        for write in pending.writes.values():
             write(connection)
         total = outbox.counter(connection, outbox.READINGS_TOTAL)
         return count, total, self._depth(connection, change=count, last_seq=last)
@@ -242,7 +268,7 @@ class Buffer:
 
     async def set_aside(self, seq: int, reason: str) -> None:
         """Keep a flush that the cloud refuses in the quarantine table, so that the next ones can go."""
-        at_ms = round(self._timeline.now().timestamp() * 1000)
+        at_ms = to_ms(self._timeline.now())
 
         def work(connection: sqlite3.Connection) -> int:
             gone = outbox.set_aside(connection, seq, reason)
@@ -253,7 +279,7 @@ class Buffer:
 
     async def begin_epoch(self, reason: str) -> None:
         """Number what waits from 1 again, under a new epoch."""
-        at_ms = round(self._timeline.now().timestamp() * 1000)
+        at_ms = to_ms(self._timeline.now())
 
         def work(connection: sqlite3.Connection) -> None:
             epoch = outbox.begin_epoch(connection)
@@ -277,7 +303,7 @@ class Buffer:
                 break
             merged, steps = merged - change, steps + 1
         self._full = self.depth.used_bytes > self._quota
-        at_ms = round(self._timeline.now().timestamp() * 1000)
+        at_ms = to_ms(self._timeline.now())
         detail = {"readings_merged": merged, "steps": steps, "used_bytes": self.depth.used_bytes, "full": self._full}
         if merged or self._full:
             await self._store.write(lambda connection: record_event(connection, at_ms, "thinned", detail))

@@ -23,6 +23,7 @@ Work = Callable[[sqlite3.Connection], T]
 LOG = logging.getLogger(__name__)
 
 FILE_NAME = "edge.db"
+_PARTS = ("", "-wal", "-shm")
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_PAGES = 256
 """Pages (4 KiB) after which the log is written back into the file: keeps the log near 1 MiB."""
@@ -118,9 +119,7 @@ class StoreFile:
         """Finish what is queued and release the file; may be called twice."""
         self._writing.shutdown(wait=True)
         self._reading.shutdown(wait=True)
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._let_go()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -144,8 +143,19 @@ class StoreFile:
         return await asyncio.get_running_loop().run_in_executor(self._writing, self.write_now, work)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on a read-only connection: sees the last commit, never waits for the writer."""
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
+        """Run `work` on a read-only connection: sees the last commit, never waits for the writer.
+
+        A broken file is set aside and a new one built, as in `write`: what is never written again may be broken, too.
+        """
+        loop = asyncio.get_running_loop()
+        before = self.rebuilt
+        try:
+            return await loop.run_in_executor(self._reading, self._read, work)
+        except sqlite3.DatabaseError as error:
+            if not is_broken(error):
+                raise
+            await loop.run_in_executor(self._writing, self._rebuild_unless_done, str(error), before)
+            return await loop.run_in_executor(self._reading, self._read, work)
 
     def write_now(self, work: Work[T]) -> T:
         """`write` for callers without a loop; only before the loop starts or from the writer's thread."""
@@ -165,17 +175,16 @@ class StoreFile:
             connection.close()
 
     def _transact(self, work: Work[T]) -> T:
+        if self._lock is None:
+            raise StoreError(f"the store {self.path} is closed")
+        if self._writer is None:
+            self._open_or_rebuild()  # the last rebuilding failed, for want of space perhaps
+        return _in_transaction(self._connection(), work)
+
+    def _connection(self) -> sqlite3.Connection:
         if self._writer is None:
             raise StoreError(f"the store {self.path} is closed")
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(self._writer)
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
-        return result
+        return self._writer
 
     def _take_lock(self) -> None:
         self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -204,27 +213,65 @@ class StoreFile:
             "SELECT count(*), sum(n) FROM outbox"
         ).fetchone()  # walks every row: damage shows here, not later
 
+    def _rebuild_unless_done(self, reason: str, before: Rebuilt | None) -> None:
+        if self.rebuilt is before:  # otherwise somebody else met the same damage first
+            self._rebuild(reason)
+
     def _rebuild(self, reason: str) -> None:
+        self._let_go()
+        aside = self._set_aside()
+        LOG.error("store_broken", extra={"reason": reason, "quarantined": str(aside)})
+        try:
+            self._open()
+            salvaged = self._salvage(aside)
+        except (OSError, sqlite3.Error):
+            # Half a rebuilding would look like a whole one: the broken file comes back, and the next write begins anew.
+            self._let_go()
+            self._put_back(aside)
+            raise
+        self.rebuilt = Rebuilt(quarantined=aside, reason=reason, salvaged=salvaged)
+        for notify in self._after_rebuilt:
+            self._transact(notify)
+
+    def _salvage(self, aside: Path) -> dict[str, int]:
+        connection = self._connection()
+        tables = _in_transaction(connection, lambda fresh: salvage_tables(aside, fresh))
+        for work in self._on_rebuilt:
+            _in_transaction(connection, work)
+        return {**tables, **_in_transaction(connection, lambda fresh: salvage_outbox(aside, fresh))}
+
+    def _let_go(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        aside = self._set_aside()
-        LOG.error("store_broken", extra={"reason": reason, "quarantined": str(aside)})
-        self._open()
-        tables = self._transact(lambda connection: salvage_tables(aside, connection))
-        for work in self._on_rebuilt:
-            self._transact(work)
-        readings = self._transact(lambda connection: salvage_outbox(aside, connection))
-        self.rebuilt = Rebuilt(quarantined=aside, reason=reason, salvaged={**tables, **readings})
-        for notify in self._after_rebuilt:
-            self._transact(notify)
 
     def _set_aside(self) -> Path:
         number = 1
         while (aside := self.path.with_name(f"{FILE_NAME}.broken-{number}")).exists():
             number += 1
-        for suffix in ("", "-wal", "-shm"):
-            part = self.path.with_name(FILE_NAME + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+        self._move(self.path, aside)
         return aside
+
+    def _put_back(self, aside: Path) -> None:
+        for suffix in _PARTS:
+            self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+        self._move(aside, self.path)
+
+    @staticmethod
+    def _move(source: Path, target: Path) -> None:
+        for suffix in _PARTS:
+            part = source.with_name(source.name + suffix)
+            if part.exists():
+                part.rename(target.with_name(target.name + suffix))
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result

@@ -23,6 +23,9 @@ _ROWS = (
 )
 """Copied as they are. The outbox is numbered anew, the minute ring is not worth the risk."""
 
+MOST_MISSES = 20_000
+"""Numbers in a row that cannot be read, after which nothing more is expected behind them."""
+
 _KEPT_FRESH = ("state", "epoch"), ("counters", "acked_seq")
 """A rebuilt file is a new life of the store: its own epoch, its own sequence."""
 
@@ -49,12 +52,12 @@ def salvage_outbox(broken: Path, target: sqlite3.Connection) -> dict[str, int]:
     """Copy the readings that wait, numbered from 1; those that cannot be read or dated go to the quarantine table.
 
     Returns:
-        `flushes` and `readings` saved, `flushes_set_aside`, and `outbox_broken_off`.
+        `flushes` and `readings` saved, `flushes_set_aside`, and `outbox_broken_off` (1 if any row could not be read).
     """
     boots = {row[0] for row in target.execute("SELECT boot_id FROM boots")}
     saved = {"flushes": 0, "readings": 0, "flushes_set_aside": 0, "outbox_broken_off": 0}
     with closing(sqlite3.connect(broken)) as source:
-        reader = _Reader(source, "SELECT boot_id, mono_start, n, payload, seq FROM outbox ORDER BY seq")
+        reader = _OutboxReader(source)
         for boot_id, mono_start, n, payload, seq in reader:
             reason = "boot_unknown" if boot_id not in boots else _fault(mono_start, n, payload)
             if reason is None:
@@ -94,6 +97,30 @@ class _Reader:
             yield from self._source.execute(self._query)
         except sqlite3.DatabaseError:
             self.broke_off = True
+
+
+class _OutboxReader:
+    """Every row of the outbox that can be read, past those that cannot: one rotten page must not cost what lies behind it."""
+
+    def __init__(self, source: sqlite3.Connection) -> None:
+        self._source = source
+        self.broke_off = False
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        query = "SELECT boot_id, mono_start, n, payload, seq FROM outbox WHERE seq > ? ORDER BY seq"
+        after = misses = 0
+        while misses < MOST_MISSES:
+            try:
+                for row in self._source.execute(query, (after,)):
+                    after, misses = row[4], 0
+                    yield row
+            except sqlite3.DatabaseError as error:
+                self.broke_off = True
+                if (getattr(error, "sqlite_errorcode", 0) & 0xFF) != sqlite3.SQLITE_CORRUPT:
+                    return  # no database at all, or no such table: nothing lies behind it
+                after, misses = after + 1, misses + 1
+            else:
+                return
 
 
 def _copy(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -> int:

@@ -130,7 +130,7 @@ class Session:
 
     def _save_error(self, detail: dict[str, str] | None) -> None:
         text = None if detail is None else json.dumps(detail)
-        self._buffer.stage(lambda connection: set_fact(connection, LAST_ERROR, text))
+        self._buffer.stage(lambda connection: set_fact(connection, LAST_ERROR, text), key=LAST_ERROR)
 
     def event(self, kind: str, detail: Mapping[str, object]) -> None:
         """Record an event with the next flush."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.store.buffer import MAX_FLUSH_READINGS, READINGS_UNSTORED
 from edge_agent.store.file import FILE_NAME, StoreBusyError, StoreError, StoreFile, connect
 from edge_agent.store.newest import read_newest
+from edge_agent.store.outbox import counter
 from edge_agent.store.outbox import depth as stored_depth
 from edge_agent.store.state import read_events, read_plan, save_plan
 from edge_agent.store.status import read_status
 from shared.enums import Quality, TimeQuality
-from shared.wire import Flush
+from shared.wire import MAX_READINGS_PER_BATCH, Flush
 from tests.edge_world import START, SteppedClock, World, device, device_id, opened, plan, world
 
 WRITER = """
@@ -284,6 +287,97 @@ async def test_a_file_that_breaks_while_the_agent_runs_loses_no_waiting_reading(
         assert moments(await everything(box)) == [each.at for each in said[10:]]
         assert box.buffer.readings_total == 44
         assert box.buffer.depth.readings == 34
+
+
+def rot_overflow_of_first_row(path: Path) -> None:
+    """Point the first row's overflow chain to a page that does not exist: a scan of the table does not notice."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    payload = connection.execute("SELECT payload FROM outbox ORDER BY seq LIMIT 1").fetchone()[0]
+    connection.close()
+    data = path.read_bytes()
+    at = data.index(payload[:64])
+    end = next(end for end in range(at + 64, len(data)) if data[at:end] != payload[: end - at]) - 1
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(b"\x7f\xff\xff\xff")
+
+
+async def test_a_row_that_only_a_reader_meets_is_skipped_and_those_behind_it_are_saved(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        rng = random.Random(1)  # noqa: S311  values that do not compress, the same in every run
+        for number in range(300):
+            box.say(number, ac_power_kw=rng.random(), energy_total_kwh=rng.random() * 1e6)
+        await box.buffer.flush()
+        said = await box.fill(20)
+        await box.store.write(lambda connection: connection.execute("PRAGMA cache_size = 0").close())
+        rot_overflow_of_first_row(tmp_path / FILE_NAME)
+        assert moments(await everything(box)) == [each.at for each in said]
+        assert box.store.rebuilt is not None
+        assert box.store.rebuilt.salvaged["outbox_broken_off"] == 1
+        assert box.buffer.depth.readings == len(said)
+
+
+async def test_a_rebuilding_that_fails_leaves_the_broken_file_for_the_next_attempt(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        said = await box.fill(10)
+        said.append(box.say(ac_power_kw=9.0))
+        damage(tmp_path / FILE_NAME, "counters")
+
+        def no_space(_: sqlite3.Connection) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        box.store._on_rebuilt.append(no_space)
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+                await asyncio.to_thread(box.store._rebuild, "told to")
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            await box.buffer.flush()
+        box.store._on_rebuilt.remove(no_space)
+        await box.buffer.flush()
+        assert moments(await everything(box)) == [each.at for each in said]
+        assert box.store.rebuilt is not None
+
+
+async def test_what_gathered_during_an_outage_of_the_disk_still_fits_into_batches(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        for _ in range(MAX_READINGS_PER_BATCH + 10):
+            box.say(ac_power_kw=1.0)
+            box.clock.step(0.01)
+        assert await box.buffer.flush() == MAX_READINGS_PER_BATCH + 10
+        flushes = await everything(box)
+        assert max(each.reading_count for each in flushes) <= MAX_FLUSH_READINGS
+        assert sum(each.reading_count for each in flushes) == MAX_READINGS_PER_BATCH + 10
+        assert await box.store.read(stored_depth) == box.buffer.depth
+
+
+async def test_a_disk_that_cannot_be_written_for_long_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.store.buffer.MAX_WAITING", 10)
+    with world(tmp_path) as box:
+        broken = [sqlite3.OperationalError("disk I/O error"), TypeError("a bug")]
+
+        def fail(_: sqlite3.Connection) -> None:
+            if broken:
+                raise broken[0]
+
+        box.buffer.stage(fail, key="fault")
+        written: list[int] = []
+        for number in range(40):
+            box.say(ac_power_kw=float(number))
+            box.clock.step(10)
+            box.buffer.stage(lambda _, number=number: written.append(number), key="watch")
+            if number % 10 == 9:
+                with pytest.raises(type(broken[0])):
+                    await box.buffer.flush()
+                broken.reverse()
+        pending = box.buffer._pending
+        assert (len(pending.samples), len(pending.writes), pending.unstored) == (10, 2, 30)
+        broken.clear()
+        assert await box.buffer.flush() == 10
+        assert written == [39]
+        assert await box.store.read(lambda connection: counter(connection, READINGS_UNSTORED)) == 30
 
 
 async def test_rows_whose_boot_or_bytes_are_lost_are_set_aside_not_dropped(tmp_path: Path) -> None:
