@@ -227,7 +227,9 @@ class Agent:
             host, port = listening.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
             LOG.info("local_page", extra={"url": url})
-            await self._store.write(lambda connection: set_fact(connection, LOCAL_PAGE, url))
+            # With the next flush, not now: the page is wanted most when the disk is full.
+            self._buffer.stage(lambda connection: set_fact(connection, LOCAL_PAGE, url), key=LOCAL_PAGE)
+            self._flush_soon.set()
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             try:
                 await asyncio.shield(serving)
@@ -282,7 +284,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def lock_down(folder: Path) -> None:
-    """Make sure that the data folder exists and is nobody else's."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        folder.chmod(0o700)
+    """Make sure that the data folder exists and is nobody else's.
+
+    Raises:
+        ConfigError: if that is not possible.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"data_dir is {str(folder)!r}, which cannot be used ({error.strerror}); give a folder of this user's, SOLARHUB_EDGE_DATA_DIR"
+        ) from error

@@ -65,8 +65,22 @@ def check_cloud_url(url: str) -> str:
     Raises:
         EnrolError: if it is no URL, or would send the credential over the network unencrypted.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  reading it is what checks it
+    except ValueError as error:
+        raise EnrolError(f"cloud URL is {url!r} ({error}); give one such as https://solar.example.pk") from error
+    if parts.username is not None or parts.password is not None:
+        raise EnrolError(
+            f"cloud URL for {parts.hostname} carries a user name or a password; leave them out, the claim code is enough"
+        )
+    if (
+        parts.scheme not in ("https", "http")
+        or not parts.hostname
+        or len(url.split()) != 1
+        or parts.query
+        or parts.fragment
+    ):
         raise EnrolError(f"cloud URL is {url!r}; give one such as https://solar.example.pk")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise EnrolError(f"cloud URL is {url!r}; without https the credential would travel in clear, use https://")
@@ -161,7 +175,12 @@ async def enrol(
     credential = Credential(
         cloud_url=cloud_url, gateway_id=answer.gateway_id, credential=answer.credential, enrolled_at=now
     )
-    save_credential(folder, credential)
+    try:
+        save_credential(folder, credential)
+    except OSError as error:
+        raise EnrolError(
+            f"the credential cannot be kept in {folder} ({error.strerror}); check disk and owner, then enrol with a new code"
+        ) from error
     await store.write(lambda connection: _remember(connection, answer.plan, now, credential.gateway_id))
     return credential, answer.plan
 

@@ -1,5 +1,6 @@
 """The door to the cloud: HTTPS requests with the agent's credential, typed answers, typed errors, patience."""
 
+import asyncio
 import email.utils
 import gzip
 import json
@@ -14,7 +15,7 @@ import tenacity
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from edge_agent.clock import Clock
-from edge_agent.errors import EdgeError
+from edge_agent.errors import ConfigError, EdgeError
 from shared.wire import (
     AlertAck,
     AlertBatch,
@@ -31,10 +32,17 @@ GZIP_FROM_BYTES = 1_000
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 120.0
 LONGEST_RETRY_AFTER_S = 3_600.0
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that mean "later": the same request is sent again."""
+PASSING = frozenset({408, 425, 429})
+"""Statuses below 500 that mean "later": the same request is sent again, as after every 5xx, whoever on the way gives it."""
+
+MAX_ANSWER_BYTES = 4_000_000
+"""A longer answer is not the cloud's, and has no place in a small box's memory."""
+
+TIMEOUTS_PER_REQUEST = 20
+"""A request may take this many times the time-out, which itself is for a silence: an answer of single drops ends."""
 
 _BASE = "/api/v1/edge/"
+_HEADERS_READ = frozenset({"content-type", "retry-after", "location"})
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -82,7 +90,7 @@ class RefusedError(UplinkError):
     @property
     def is_passing(self) -> bool:
         """Whether the same request may be answered differently later."""
-        return self.status in PASSING
+        return self.status in PASSING or self.status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 class Uplink:
@@ -99,6 +107,7 @@ class Uplink:
     ) -> None:
         self._clock = clock
         self._credential = credential
+        self._limit_s = TIMEOUTS_PER_REQUEST * timeout_s
         self.sent_bytes = 0
         """Bytes of bodies sent, compressed."""
         self._client = httpx.AsyncClient(
@@ -189,7 +198,13 @@ class Uplink:
         if self._credential is not None:
             headers["Authorization"] = f"Bearer {self._credential.get_secret_value()}"
         try:
-            response = await self._client.request(method, path, headers=headers, content=content)
+            async with asyncio.timeout(self._limit_s):
+                response = await self._exchange(
+                    self._client.build_request(method, path, headers=headers, content=content)
+                )
+        except TimeoutError as error:
+            message = f"{self._client.base_url.host}: the answer was not complete after {self._limit_s:g} s"
+            raise UnreachableError(message, broke_off=True) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The class says what happened where the library's text is empty; neither holds a header.
             broke_off = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL))
@@ -197,16 +212,51 @@ class Uplink:
             raise UnreachableError(message, broke_off=broke_off) from error
         if response.status_code == httpx.codes.NOT_MODIFIED or response.is_success:
             return response
+        if response.is_redirect:
+            raise StrangeAnswerError(
+                f"{self._client.base_url.host} answered {response.status_code} and points elsewhere; a log-in page of the network may be "
+                "in between, or the cloud has a new address: then enrol again"
+            )
         raise RefusedError(
             response.status_code,
             _problem(response),
             retry_after_s=retry_after(response.headers.get("Retry-After"), self._clock.now()),
         )
 
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and read its answer, if that has the size of an answer."""
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise StrangeAnswerError(
+                        f"{self._client.base_url.host} answered {response.status_code} with more than {MAX_ANSWER_BYTES} bytes, as the "
+                        "cloud never does"
+                    )
+        finally:
+            await response.aclose()
+        return httpx.Response(
+            response.status_code,
+            headers={name: value for name, value in response.headers.items() if name in _HEADERS_READ},
+            content=bytes(body),
+            request=request,
+        )
+
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext | bool:
-    """How certificates are checked: the usual authorities, or one private one."""
-    return True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+    """How certificates are checked: the usual authorities, or one private one.
+
+    Raises:
+        ConfigError: if the file is not there or holds no certificate.
+    """
+    try:
+        return True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError is one
+        raise ConfigError(
+            f"ca_file is {ca_file!r}: no certificates can be read from it ({error}); give a PEM file"
+        ) from error
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:

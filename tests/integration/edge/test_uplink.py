@@ -1,6 +1,9 @@
 """The door to the cloud: what passes, what is refused, what is said."""
 
+import asyncio
+import gzip
 import ssl
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
+from edge_agent.app import lock_down
 from edge_agent.enrol import (
     Credential,
     EnrolError,
@@ -19,8 +24,17 @@ from edge_agent.enrol import (
     normalise_code,
     save_credential,
 )
+from edge_agent.errors import ConfigError
 from edge_agent.store.state import read_plan
-from edge_agent.uplink import RefusedError, StrangeAnswerError, UnreachableError, Uplink, retry_after, tls_context
+from edge_agent.uplink import (
+    MAX_ANSWER_BYTES,
+    RefusedError,
+    StrangeAnswerError,
+    UnreachableError,
+    Uplink,
+    retry_after,
+    tls_context,
+)
 from shared.wire import ReadingBatch
 from tests.edge_world import (
     CREDENTIAL,
@@ -220,3 +234,80 @@ def test_certificates_are_always_checked(tmp_path: Path) -> None:
     context = tls_context(str(authority))
     assert isinstance(context, ssl.SSLContext)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 507, 511, 520, 522, 529])
+def test_every_fault_on_the_way_passes(status: int) -> None:
+    assert RefusedError(status, {}).is_passing
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (RedirectResponse("https://login.example.pk/"), "points elsewhere"),
+        (PlainTextResponse("x" * (MAX_ANSWER_BYTES + 1)), "more than 4000000 bytes"),
+        (
+            PlainTextResponse(gzip.compress(b"0" * 50_000_000), headers={"Content-Encoding": "gzip"}),
+            "more than 4000000",
+        ),
+        (PlainTextResponse("<html>log in</html>", media_type="text/html"), "not as the cloud does"),
+        (PlainTextResponse("", status_code=204), "not as the cloud does"),
+        (PlainTextResponse("[1, 2]"), "not as the cloud does"),
+    ],
+)
+async def test_an_answer_that_is_not_the_clouds_is_asked_for_again_later(answer: Response, said: str) -> None:
+    cloud = FakeCloud(PLAN)
+    cloud.fail("plan", answer)
+    async with serving(cloud) as port, Uplink(f"http://127.0.0.1:{port}", clock=fast_clock()) as uplink:
+        with pytest.raises(StrangeAnswerError, match=said):
+            await uplink.fetch_plan(known_revision=None)
+
+
+async def test_an_answer_of_single_drops_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.uplink.TIMEOUTS_PER_REQUEST", 0.5)
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    cloud = FakeCloud(PLAN)
+    cloud.fail("plan", StreamingResponse(drops()))
+    async with serving(cloud) as port, Uplink(f"http://127.0.0.1:{port}", clock=fast_clock(), timeout_s=1) as uplink:
+        with pytest.raises(UnreachableError, match="not complete after"):
+            await uplink.fetch_plan(known_revision=None)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "https://host:99999", "https://host:port", "https://user:pw@host.pk", "https://ho st"]
+)
+def test_an_odd_address_of_the_cloud_is_explained(url: str) -> None:
+    with pytest.raises(EnrolError, match="cloud URL") as caught:
+        check_cloud_url(url)
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_file_of_no_use_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match="ca_file is"):
+        tls_context(str(file))
+
+
+async def test_a_credential_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    cloud, folder = FakeCloud(PLAN), tmp_path / "data"
+    (folder / "credential.json.new").mkdir(parents=True)
+    async with serving(cloud) as port:
+        url = f"http://127.0.0.1:{port}"
+        with opened(folder) as store:
+            async with Uplink(url, clock=fast_clock()) as uplink:
+                with pytest.raises(EnrolError, match="cannot be kept in"):
+                    await enrol(url, "ABCD-2345", store=store, folder=folder, clock=fast_clock(), uplink=uplink)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="data_dir is"):
+        lock_down(tmp_path / "file" / "data")
