@@ -38,6 +38,7 @@ class SiteConfiguration(BaseModel):
         tariff_category: of the connection, as on the bill.
         sanctioned_load_kw: as on the bill; fixed charges count it.
         phases: of the connection.
+        monthly_yield_kwh_per_kwp: what the installer expects of each month, January first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,10 @@ class SiteConfiguration(BaseModel):
     tariff_category: TariffCategory | None = None
     sanctioned_load_kw: PowerKw | None = None
     phases: Literal[1, 3] | None = None
+    monthly_yield_kwh_per_kwp: (
+        Annotated[list[Annotated[float, Field(gt=0, le=400, allow_inf_nan=False)]], Field(min_length=12, max_length=12)]
+        | None
+    ) = None
     installation_date: date | None = None
     warranty_expiry: date | None = None
 

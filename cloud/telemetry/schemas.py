@@ -159,7 +159,8 @@ class DayEnergy(BaseModel):
     )
     flags: int | None = Field(
         default=None,
-        description="Bits: 1 reset, 2 rollover, 4 gap bridged, 8 estimated, 16 clipped, 32 a device is missing.",
+        description="Bits: 1 reset, 2 rollover, 4 gap bridged, 8 estimated, 16 clipped, 32 a device is missing, "
+        "64 a month's expectation rests on the site's latitude.",
     )
 
 

@@ -23,7 +23,9 @@ async def site_facts(conn: AsyncConnection, site_id: UUID) -> SiteFacts | None:
     """Everything about a site that decides about its numbers; None if it is gone."""
     site = (
         await conn.execute(
-            select(Site.id, Site.organization_id, Site.timezone, Site.configuration).where(Site.id == site_id)
+            select(Site.id, Site.organization_id, Site.timezone, Site.latitude, Site.configuration).where(
+                Site.id == site_id
+            )
         )
     ).one_or_none()
     if site is None:
@@ -39,6 +41,8 @@ async def site_facts(conn: AsyncConnection, site_id: UUID) -> SiteFacts | None:
         ac_capacity_kw=_positive(configuration.get("inverter_capacity_kw")),
         sanctioned_load_kw=_positive(configuration.get("sanctioned_load_kw")),
         grid_connected=configuration.get("grid_connected") is not False,
+        latitude=site.latitude,
+        monthly_yield=_twelve(configuration.get("monthly_yield_kwh_per_kwp")),
     )
 
 
@@ -96,6 +100,14 @@ def _widths(metadata: Mapping[str, Any]) -> dict[str, int]:
         return {}
     known = {metric: _positive(kwh) for metric, kwh in widths.items() if metric in COUNTERS}
     return {metric: round(kwh * 1000) for metric, kwh in known.items() if kwh is not None}
+
+
+def _twelve(values: object) -> tuple[float, ...] | None:
+    """A number for each month, or None if the table is not complete."""
+    if not isinstance(values, list):
+        return None
+    known = [number for value in values if (number := _positive(value)) is not None]
+    return tuple(known) if len(known) == len(values) == 12 else None
 
 
 def _positive(value: object) -> float | None:

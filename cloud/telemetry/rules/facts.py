@@ -11,7 +11,7 @@ from shared.alert_rules import max_gap_seconds
 from shared.counters import CounterLimits, MeterEvent
 from shared.enums import DeviceType
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Grows whenever the same readings would give other numbers; stored beside them."""
 
 _SERVICE_FACTOR = 4
@@ -41,6 +41,8 @@ class RollupFlag(IntFlag):
     """An inverter ran at its rated power."""
     PARTIAL = 32
     """A device of the site that should have told its part did not."""
+    DEFAULT_EXPECTATION = 64
+    """What was expected of the month rests on the site's latitude, not on a table of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class SiteFacts:
     Attributes:
         dc_capacity_kw: rating of the modules at STC (P0).
         ac_capacity_kw: rating of the inverters together.
+        latitude: degrees, north positive.
+        monthly_yield: kWh per kWp that the installer expects of each of the twelve months.
     """
 
     id: UUID
@@ -112,6 +116,8 @@ class SiteFacts:
     ac_capacity_kw: float | None = None
     sanctioned_load_kw: float | None = None
     grid_connected: bool = True
+    latitude: float | None = None
+    monthly_yield: tuple[float, ...] | None = None
 
     def of_type(self, *kinds: DeviceType) -> tuple[DeviceFacts, ...]:
         """Devices of these types, in a stable order."""

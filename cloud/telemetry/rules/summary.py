@@ -7,6 +7,7 @@ Definitions (IEC 61724-1 where it has one):
 - Capacity factor = energy / (AC rating x hours of the period).
 - Completeness = valid readings / readings expected from the poll interval over the whole period.
 - Sunshine hours: time with at least 120 W/m2 (WMO); without a complete irradiance record, time above 5 % of rated power, labelled so.
+- Variance = (generated - expected) / expected of a month whose energy is at least 95 % complete; see `rules.expectation`.
 - Self-consumed = generated - exported; self-sufficiency = the part of the consumption that was not imported.
 """
 
@@ -16,9 +17,10 @@ from datetime import datetime
 from math import fsum
 from typing import Any
 
-from cloud.telemetry.rules.facts import DeviceFacts, Flow, SiteFacts
+from cloud.telemetry.rules.expectation import expected_month_kwh
+from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
 from cloud.telemetry.rules.quarter import QUARTER_S, QuarterHour
-from shared.periods import Window
+from shared.periods import Window, day_of
 
 COMPLETE_PERCENT = 95.0
 SUNSHINE_WM2 = 120.0
@@ -103,6 +105,8 @@ class Summary:
     co2_factor_kg_per_kwh: float | None = None
     trees_equivalent: float | None = None
     tree_factor_kg: float | None = None
+    expected_generation_kwh: float | None = None
+    generation_variance_percent: float | None = None
     days_with_data: int = 0
     flags: int = 0
 
@@ -184,7 +188,8 @@ def summarise_days(
         average_kw=_weighted((day.average_power_kw, day.covered_seconds) for day in days),
         sunshine=_sunshine_of_days(days),
     )
-    return Summary(**_fields(basis, window, subject), days_with_data=len(days), **_trees(basis, subject))
+    fields = _fields(basis, window, subject) | _trees(basis, subject) | _expectation(basis, window, subject)
+    return Summary(**fields, days_with_data=len(days))
 
 
 def _fields(basis: _Basis, window: Window, subject: Subject) -> dict[str, Any]:
@@ -239,6 +244,24 @@ def _trees(basis: _Basis, subject: Subject) -> dict[str, Any]:
         return {}
     co2_kg = generated / 1000 * factors.co2_kg_per_kwh
     return {"trees_equivalent": co2_kg / factors.co2_kg_per_tree, "tree_factor_kg": factors.co2_kg_per_tree}
+
+
+def _expectation(basis: _Basis, window: Window, subject: Subject) -> dict[str, Any]:
+    """What a site's month should have given, and how far it was off."""
+    site, p0 = subject.site, subject.dc_rating_kw
+    if not p0:
+        return {}
+    month = day_of(window.start, site.zone)
+    expected = expected_month_kwh(
+        month.year, month.month, dc_capacity_kw=p0, latitude=site.latitude, monthly_yield=site.monthly_yield
+    )
+    rests_on = RollupFlag.NONE if site.monthly_yield is not None else RollupFlag.DEFAULT_EXPECTATION
+    fields: dict[str, Any] = {"expected_generation_kwh": expected, "flags": basis.flags | int(rests_on)}
+    generated = basis.energies_wh[Flow.GENERATED]
+    is_complete = _percent(basis.covered_s, window.seconds) >= COMPLETE_PERCENT
+    if generated is not None and expected > 0 and is_complete:
+        fields["generation_variance_percent"] = 100 * (generated / 1000 - expected) / expected
+    return fields
 
 
 def _performance(basis: _Basis, window: Window, subject: Subject) -> tuple[float | None, str | None]:

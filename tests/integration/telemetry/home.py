@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, text, update
 
-from cloud.core.db import SYSTEM, Database
+from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.devices.tables import Device
 from cloud.ingest.schemas import Batch, Block, Flush
@@ -48,6 +48,8 @@ class Home:
     meter_id: UUID
     sensor_id: UUID
     next_seq: int = 1
+    arrival: datetime = ARRIVAL
+    """When its batches reach the cloud."""
 
     @property
     def site_id(self) -> UUID:
@@ -68,7 +70,9 @@ class Home:
             )
             self.next_seq += 1
         async with self.db.transaction(self.plant.edge.context) as conn:
-            await take_batch(conn, self.plant.edge, Batch(epoch=UUID(int=7), flushes=flushes), now=ARRIVAL)
+            await take_batch(
+                await asyncpg_of(conn), self.plant.edge, Batch(epoch=UUID(int=7), flushes=flushes), now=self.arrival
+            )
 
     async def roll_up(self, *, limit: int = 96, passes: int | None = None) -> int:
         """Passes until the queue is empty, or so many; returns the marks settled."""
