@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from cloud.core.discos import DiscoProvider
+from cloud.core.fields import Day
 from cloud.core.shapes import DecimalText, OpenShape, Shape
 
 Percent = Annotated[DecimalText, Field(ge=0, le=100)]
@@ -152,8 +153,8 @@ class BillIn(BaseModel):
         },
     )
 
-    period_start: date
-    period_end: date
+    period_start: Day
+    period_end: Day
     units_history: UnitsHistory = Field(default_factory=dict)
     units_history_without_solar: UnitsHistory = Field(default_factory=dict)
     export_scheme: Literal["none", "net_metering_2015", "net_billing_2026"] | None = None

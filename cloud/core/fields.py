@@ -1,6 +1,7 @@
 """Types of text that people enter; what PostgreSQL, a PDF or a log line cannot hold is refused at the door."""
 
 import unicodedata
+from datetime import date
 from typing import Annotated, TypeVar
 from zoneinfo import available_timezones
 
@@ -107,6 +108,9 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,98}[a-
 
 WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_web_address)]
 """An http or https address."""
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+"""A day that readings can be of; at the ends of the calendar its local midnight could not be told in UTC."""
 
 TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(_known_zone)]
 """Name of an IANA time zone."""

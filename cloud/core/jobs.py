@@ -13,6 +13,7 @@ and `cloud/worker.py` registers all of them. A producer only needs the name: `af
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -50,6 +51,7 @@ JobValue = str | int | UUID
 QUEUE = "solarhub"
 _MINUTE_MS = 60_000
 _REDIS_TIMEOUT_S = 2.0
+_PAUSE_S = 5.0
 # Of a million commands, how many also look for messages of dead workers. The library's default (1,000) leaves a small
 # installation waiting for minutes; the look-up is one cheap script.
 _MAINTENANCE_CHANCE = 20_000
@@ -117,12 +119,19 @@ class Task:
 class RedisJobs:
     """`Jobs` on Redis, as Dramatiq messages."""
 
-    def __init__(self, broker: RedisBroker) -> None:
-        """`broker`: see `make_broker`."""
+    def __init__(self, broker: RedisBroker, *, now: Callable[[], float] = time.monotonic) -> None:
+        """`broker`: see `make_broker`; `now`: seconds that only grow."""
         self._broker = broker
+        self._now = now
+        self._away_until = 0.0
 
     async def enqueue(self, name: str, **ids: JobValue) -> None:
-        """Send the message from a thread, as Dramatiq's client blocks."""
+        """Send the message from a thread, as Dramatiq's client blocks.
+
+        After a failure nothing is sent for `_PAUSE_S`: with a Redis that hangs, every request would wait for its time-out.
+        """
+        if self._now() < self._away_until:
+            return
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=QUEUE,
             actor_name=name,
@@ -133,6 +142,7 @@ class RedisJobs:
         try:
             await asyncio.to_thread(self._broker.enqueue, message)
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
+            self._away_until = self._now() + _PAUSE_S
             _log.warning(
                 "job_not_sent", job=name, ids=ids, error=str(error), way_out="the scheduler's sweep will find it"
             )

@@ -6,6 +6,7 @@ a generated password, and end with the process that started them, even when that
 """
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -77,17 +78,15 @@ async def start_services(folder: Path, *, environ: Mapping[str, str], durable: b
     admin_url = environ.get("SOLARHUB_ADMIN_DATABASE_URL") or database_url
     redis_url = environ.get("SOLARHUB_REDIS_URL")
     postgres = redis = None
-    try:
+    async with AsyncExitStack() as undo:
         if not admin_url:
             postgres = await start_postgres(folder / "postgres", durable=durable)
+            undo.push_async_callback(postgres.stop)
             admin_url = postgres.admin_url
         if not redis_url:
             redis = await start_redis(folder / "redis")
             redis_url = redis.url
-    except BaseException:
-        if postgres is not None:
-            await postgres.stop()
-        raise
+        undo.pop_all()
     return Services(
         admin_database_url=admin_url,
         database_url=database_url,

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,12 +95,11 @@ def launch_postgres(
         EmbeddedServerError: No binaries, a taken port or folder, data of another version or user, no start in time.
     """
     process = ServerProcess("postgresql", make_folder(folder))
-    try:
+    with ExitStack() as undo:
+        undo.callback(process.end)
         cluster = _prepare_cluster(process, binaries)
         chosen = _run(process, cluster, durable=durable, port=port)
-    except BaseException:
-        process.end()
-        raise
+        undo.pop_all()
     url = f"postgresql://postgres:{cluster.password}@{LOOPBACK}:{chosen}/postgres"
     return EmbeddedPostgres(admin_url=url, port=chosen, process=process)
 

@@ -5,6 +5,7 @@ import importlib.util
 import secrets
 import shutil
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,11 +65,10 @@ def launch_redis(folder: Path, *, port: int | None = None, program: Path | None 
     """
     process = ServerProcess("redis", make_folder(folder))
     password = secrets.token_urlsafe(24)
-    try:
+    with ExitStack() as undo:
+        undo.callback(process.end)
         chosen = _run(process, program or _find_program(), port=port, password=password)
-    except BaseException:
-        process.end()
-        raise
+        undo.pop_all()
     return EmbeddedRedis(url=f"redis://:{password}@{LOOPBACK}:{chosen}/0", port=chosen, process=process)
 
 

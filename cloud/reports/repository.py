@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.accounts.tables import Organization
@@ -78,6 +78,19 @@ async def add_report(conn: AsyncConnection, values: Mapping[str, Any]) -> UUID:
     report_id = new_id()
     await conn.execute(insert(Report).values(id=report_id, **values))
     return report_id
+
+
+async def count_waiting(conn: AsyncConnection, organization_id: UUID) -> int:
+    """How many reports of an organisation are not finished."""
+    statement = (
+        select(func.count())
+        .select_from(Report)
+        .where(
+            Report.organization_id == organization_id,
+            Report.status.in_([ReportStatus.PENDING, ReportStatus.GENERATING]),
+        )
+    )
+    return (await conn.execute(statement)).scalar_one()
 
 
 def _is_due(now: datetime) -> Any:  # noqa: ANN401 -- a condition of SQLAlchemy's

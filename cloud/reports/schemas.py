@@ -1,6 +1,5 @@
 """Shapes of reports: what to report on, how it looks, where it goes."""
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from cloud.core.fields import Line, Prose
+from cloud.core.fields import Day, Line, Prose
 from cloud.core.shapes import Shape
 from shared.enums import DeliveryMethod, ReportFormat, ReportStatus, ReportType
 
@@ -28,10 +27,10 @@ SectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$"
 class DateRange(Shape):
     """Days of a report, both inclusive, and those it is compared with."""
 
-    start_date: date
-    end_date: date
-    comparison_start_date: date | None = None
-    comparison_end_date: date | None = None
+    start_date: Day
+    end_date: Day
+    comparison_start_date: Day | None = None
+    comparison_end_date: Day | None = None
 
     @model_validator(mode="after")
     def _days_ascend(self) -> Self:

@@ -21,6 +21,7 @@ from cloud.core.errors import (
     FieldProblem,
     GoneError,
     NotFoundError,
+    RateLimitedError,
     ValidationFailedError,
 )
 from cloud.core.files import Files
@@ -49,6 +50,8 @@ WAITED = timedelta(seconds=60)
 QUIET = timedelta(minutes=5)
 KEEP = timedelta(days=400)
 _SWEEP_LIMIT = 100
+MAX_WAITING = 20
+"""Unfinished reports of one organisation: each costs a worker seconds, and others wait behind them."""
 
 _log = get_logger(__name__)
 
@@ -128,10 +131,16 @@ async def request_report(
         NotFoundError: for a site of strangers.
         ForbiddenError: for a role without this action.
         ValidationFailedError: `report_type_not_available`, `format_not_available`, or wrong parameters.
+        RateLimitedError: `too_many_reports` while `MAX_WAITING` are unfinished.
     """
     _check_available(body)
     site_id, dates = _check_parameters(body.parameters)
     site = await get_site(conn, user, site_id, Action.REPORT_CREATE)
+    if await repository.count_waiting(conn, site.organization_id) >= MAX_WAITING:
+        raise RateLimitedError(
+            f"{MAX_WAITING} reports of the organisation are not finished yet; ask again when some are.",
+            code="too_many_reports",
+        )
     report_id = await repository.add_report(
         conn,
         {
@@ -367,6 +376,7 @@ async def sweep_expired(context: JobContext, now: datetime) -> int:
     """Delete the files of reports whose time is over; returns how many."""
     async with context.db.transaction(SYSTEM) as conn:
         paths = await repository.take_expired(conn, now=now, limit=_SWEEP_LIMIT)
-    for path in paths:
-        await context.files.delete(path)
+        # Before the commit: the rows name the files until they are gone, so that the next run deletes what this one could not.
+        for path in paths:
+            await context.files.delete(path)
     return len(paths)

@@ -25,7 +25,7 @@ from cloud.core.db import SYSTEM, TenantContext
 from cloud.core.errors import UnauthenticatedError
 from cloud.core.jobs import PendingJobs
 from cloud.web.idempotency import HEADER, checked_key, claim_key
-from cloud.web.limits import Limiter, Rate, refuse_if_over
+from cloud.web.limits import Limiter, Rate, client_key, refuse_if_over
 from cloud.web.manners import note_limit
 from cloud.web.paging import DEFAULT_LIMIT, MAX_LIMIT, Paging, paging_of
 from cloud.web.services import Services
@@ -58,7 +58,7 @@ class RequestLimits:
     @property
     def address(self) -> str:
         """The client's address (behind a proxy that the settings name: the one it forwards)."""
-        return self._request.client.host if self._request.client else "unknown"
+        return client_key(self._request.client.host) if self._request.client else "unknown"
 
     async def take(self, rate: Rate, key: str, *, code: str | None = None) -> None:
         """Count one use.
@@ -84,9 +84,14 @@ Limits = Annotated[RequestLimits, Depends(_limits)]
 
 
 async def limit_address(request: Request, services: ServicesDep, limits: Limits) -> None:
-    """Count a request that brings no credential against its address; part of every router."""
-    if "authorization" not in request.headers:
-        await limits.take(_address_rate(services), limits.address)
+    """Count a request that brings no bearer credential against its address; part of every router."""
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        await limit_every_request(services, limits)
+
+
+async def limit_every_request(services: ServicesDep, limits: Limits) -> None:
+    """Count a request against its address, whatever it brings: for routers whose endpoints look at no credential."""
+    await limits.take(_address_rate(services), limits.address)
 
 
 def _address_rate(services: Services) -> Rate:

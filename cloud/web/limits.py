@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Protocol
 
 from redis.asyncio import Redis
@@ -147,6 +148,18 @@ class RedisLimiter:
         _log.warning(
             "rate_limits_are_local", error=str(error), way_out="limits count per process until Redis answers again"
         )
+
+
+def client_key(host: str) -> str:
+    """Whom an address is counted as: itself, or its /64 of IPv6, since a household has 2^64 addresses of these to choose from."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else str(IPv6Network((int(address), 64), strict=False))
 
 
 def _redis_key(rate: Rate, key: str) -> str:

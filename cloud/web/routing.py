@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from cloud.web.deps import limit_address
+from cloud.web.deps import limit_address, limit_every_request
 from cloud.web.errors import PROBLEM_TYPE
 from cloud.web.idempotency import KeyInUse, ReplayedAnswerError
 
@@ -44,18 +44,18 @@ class HubRoute(APIRoute):
         return answer
 
 
-def api_router(prefix: str = "", *, tags: list[str | Enum], limit_addresses: bool = True) -> APIRouter:
+def api_router(prefix: str = "", *, tags: list[str | Enum], open_to_all: bool = False) -> APIRouter:
     """A router below `/api/v1`.
 
     Args:
         prefix: path after `/api/v1`, as `/sites`.
         tags: headings in the API's documentation.
-        limit_addresses: count requests without a credential against their address.
+        open_to_all: count every request against its address, not only those without a credential.
     """
     return APIRouter(
         prefix=API + prefix,
         tags=tags,
         route_class=HubRoute,
         responses=PROBLEM_RESPONSES,
-        dependencies=[Depends(limit_address)] if limit_addresses else [],
+        dependencies=[Depends(limit_every_request if open_to_all else limit_address)],
     )

@@ -1,8 +1,10 @@
 """Renders in a child process, so that a crash, a leak or an endless loop in a renderer cannot touch the worker."""
 
 import asyncio
+import os
 import sys
 
+from cloud.core.log import get_logger
 from cloud.reports.rules.document import ReportDocument
 from shared.enums import ReportFormat
 from shared.errors import SolarHubError
@@ -11,10 +13,13 @@ RENDER_TIMEOUT_S = 60.0
 AVAILABLE = (ReportFormat.PDF,)
 """Formats that have a renderer."""
 _LAST_CHARACTERS = 600
+_OUR_SETTINGS = "SOLARHUB_"
+
+_log = get_logger(__name__)
 
 
 class RenderError(SolarHubError):
-    """The file could not be made; the message says what the renderer said last."""
+    """The file could not be made; the message is for people, what the renderer said is in the log."""
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -49,6 +54,8 @@ async def render(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # It works on what people wrote: it gets no password of the database and no key.
+        env={name: value for name, value in os.environ.items() if not name.startswith(_OUR_SETTINGS)},
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -61,5 +68,8 @@ async def render(
         await _end(child)
     if child.returncode != 0 or not output:
         said = complaints.decode(errors="replace").strip()[-_LAST_CHARACTERS:]
-        raise RenderError(f"rendering {file_format.value} ended with code {child.returncode}: {said or 'no message'}")
+        _log.error("renderer_failed", format=file_format.value, exit_code=child.returncode, said=said)
+        raise RenderError(
+            f"rendering {file_format.value} ended with code {child.returncode}; the worker's log says why"
+        )
     return output

@@ -298,6 +298,19 @@ class TestHeaders:
         refused = await api.call("GET", "/sites")
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
 
+    @pytest.mark.parametrize(
+        ("method", "path", "credential"),
+        [("GET", "/sites", "Basic eDp5"), ("GET", "/sites", "x"), ("POST", "/auth/logout", "Bearer made-up")],
+    )
+    async def test_a_made_up_credential_is_no_way_around_it(
+        self, api: Api, method: str, path: str, credential: str
+    ) -> None:
+        limit = api.services.settings.rate_limit_address_per_minute
+        for _ in range(limit):
+            await api.services.limiter.hit(Rate("address", limit, 60), "127.0.0.1")
+        refused = await api.call(method, path, headers={"Authorization": credential}, json={"refresh_token": "x"})
+        assert refused.status_code == 429
+
 
 def _account_rate(limit: int) -> Rate:
     return Rate("account", limit, 60)

@@ -79,6 +79,29 @@ class TestJobs:
             await jobs.enqueue("telemetry.roll_up", site_id=uuid4())
             jobs.close()
 
+    async def test_a_queue_that_hangs_is_waited_for_once(self) -> None:
+        seconds, waiting = [0.0], asyncio.Event()
+
+        async def says_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(writer)
+            await waiting.wait()
+            writer.close()
+
+        connections: list[asyncio.StreamWriter] = []
+        server = await asyncio.start_server(says_nothing, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        jobs = RedisJobs(make_broker(f"redis://127.0.0.1:{port}/0"), now=lambda: seconds[0])
+        await jobs.enqueue("telemetry.roll_up", site_id=uuid4())
+        await jobs.enqueue("telemetry.roll_up", site_id=uuid4())
+        assert len(connections) == 1
+        seconds[0] = 5.1
+        await jobs.enqueue("telemetry.roll_up", site_id=uuid4())
+        assert len(connections) == 2
+        waiting.set()
+        jobs.close()
+        server.close()
+        await server.wait_closed()
+
     async def test_a_worker_without_a_database_does_not_start(self, api_settings: Settings) -> None:
         nowhere = api_settings.model_copy(update={"database_url": load_settings(GOOD).database_url})
         worker = make_worker(

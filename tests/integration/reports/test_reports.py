@@ -12,6 +12,7 @@ from pypdf import PdfReader
 from sqlalchemy import insert
 
 from cloud.core.db import SYSTEM
+from cloud.core.files import LocalFiles
 from cloud.core.ids import new_id
 from cloud.reports import repository, service
 from cloud.reports.render.process import RenderError
@@ -202,6 +203,34 @@ async def test_an_expired_file_is_deleted(reporter: Reporter) -> None:
     assert (answer.status_code, answer.json()["code"]) == (410, "report_expired")
 
 
+async def test_a_file_that_cannot_be_deleted_is_tried_again(
+    reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await reporter.ask()
+    await reporter.work(made["id"])
+    over = reporter.now + service.KEEP + timedelta(days=1)
+
+    async def refuses(_self: LocalFiles, path: str) -> None:
+        raise PermissionError(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "delete", refuses)
+        with pytest.raises(PermissionError):
+            await service.sweep_expired(reporter.context, over)
+    assert await service.sweep_expired(reporter.context, over) == 1
+    assert reporter.stored_files() == []
+
+
+async def test_one_organisation_cannot_fill_the_queue(reporter: Reporter) -> None:
+    made = [(await reporter.ask())["id"] for _ in range(service.MAX_WAITING)]
+    home = reporter.home
+    answer = await home.api.call("POST", "/reports", home.owner, json=reporter.body())
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_reports")
+    assert len(home.api.jobs.sent) == service.MAX_WAITING
+    await reporter.work(made[0])
+    await reporter.ask()
+
+
 async def test_a_file_that_the_store_lost_is_said(reporter: Reporter) -> None:
     made = await reporter.ask()
     await reporter.work(made["id"])
@@ -230,6 +259,11 @@ async def test_lists_by_type_status_and_cursor(reporter: Reporter) -> None:
         ({"format": "docx"}, "validation_failed", None),
         ({"parameters": {"site_ids": []}}, "validation_failed", None),
         ({"parameters": {"date_range": None}}, "validation_failed", None),
+        (
+            {"parameters": {"date_range": {"start_date": "0001-01-01", "end_date": "0001-01-31"}}},
+            "validation_failed",
+            None,
+        ),
         ({"parameters": {"grouping": "hourly"}}, "validation_failed", None),
         ({"parameters": {"comparison_mode": "year_over_year"}}, "validation_failed", None),
         (

@@ -17,7 +17,7 @@ from cloud.core.errors import CloudError, PreconditionFailedError, PreconditionR
 from cloud.web.errors import field_problems, from_database_error, from_http_exception, problem_response
 from cloud.web.etags import etag, version_of
 from cloud.web.idempotency import checked_key, request_hash
-from cloud.web.limits import Decision, LocalLimiter, Rate, refuse_if_over
+from cloud.web.limits import Decision, LocalLimiter, Rate, client_key, refuse_if_over
 from cloud.web.paging import CursorSigner, CursorValue, paging_of
 
 SIGNER = CursorSigner(bytes(32))
@@ -132,6 +132,19 @@ class TestLimits:
             refuse_if_over(decision, code="login_locked")
         assert (caught.value.code, caught.value.headers["Retry-After"]) == ("login_locked", "12")
         refuse_if_over(Decision(Rate("login", 5, 900), 5, 12))
+
+    @pytest.mark.parametrize(
+        ("host", "key"),
+        [
+            ("203.0.113.9", "203.0.113.9"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+            ("testclient", "testclient"),
+        ],
+    )
+    def test_a_household_is_one_client(self, host: str, key: str) -> None:
+        assert client_key(host) == key
 
 
 class TestFieldProblems:

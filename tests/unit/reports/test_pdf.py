@@ -2,10 +2,13 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pypdf import PdfReader
 
+from cloud.reports.render import process
 from cloud.reports.render.charts import draw_chart, runs
 from cloud.reports.render.pdf import render_pdf
 from cloud.reports.render.process import RenderError, render
@@ -114,7 +117,7 @@ async def test_a_format_without_a_renderer_is_an_error() -> None:
 
 
 async def test_a_child_that_cannot_start_is_an_error() -> None:
-    with pytest.raises(RenderError, match="No module named"):
+    with pytest.raises(RenderError, match="ended with code 1; the worker's log says why"):
         await render(_document(1), ReportFormat.PDF, module="cloud.reports.render.nothing")
 
 
@@ -122,3 +125,25 @@ async def test_a_child_that_hangs_is_ended() -> None:
     # To start Python alone takes longer than this.
     with pytest.raises(RenderError, match=r"took longer than 0\.01 s"):
         await render(_document(1), ReportFormat.PDF, timeout_s=0.01)
+
+
+async def test_the_child_gets_none_of_our_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shows_its_environment.py").write_text("import os; print(sorted(os.environ.items()))", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("SOLARHUB_SECRET_KEY", "hunter2")
+    shown = await render(_document(1), ReportFormat.PDF, module="shows_its_environment")
+    assert b"PYTHONPATH" in shown
+    assert b"hunter2" not in shown
+
+
+async def test_what_the_child_says_is_logged_and_told_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "says_too_much.py").write_text("raise SystemExit('the password is hunter2')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr(process, "_log", SimpleNamespace(error=lambda _event, **fields: logged.append(fields)))
+    with pytest.raises(RenderError) as caught:
+        await render(_document(1), ReportFormat.PDF, module="says_too_much")
+    assert "hunter2" not in str(caught.value)
+    assert [fields["said"] for fields in logged] == ["the password is hunter2"]
