@@ -6,6 +6,7 @@ from datetime import date
 from itertools import product
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.errors import FieldProblem, NotFoundError, ValidationFailedError
@@ -29,6 +30,8 @@ from cloud.telemetry.rules.series import (
 from cloud.telemetry.schemas import ComparedSeries, DayEnergy, Energy, Point, Series, SeriesLine, SeriesSet
 from shared.metrics import UnknownMetricError, metric_of
 from shared.periods import Window, day_of, days_between, zone_of
+
+_points = TypeAdapter(list[Point])
 
 MAX_DAYS = 1_100
 """Three years of days in one answer."""
@@ -167,7 +170,7 @@ async def _lines(
             raise _refused("resolution", taken.value, str(error)) from error
         found |= {(metric, device_id): values for device_id, values in points.items()}
     return [
-        SeriesLine.model_construct(
+        SeriesLine(
             device_id=device_id,
             metric=metric,
             unit=unit_of(metric),
@@ -189,7 +192,7 @@ async def _raw(
             f"the readings are denser than the device's poll interval: more than {MAX_POINTS}; ask for '15m' or a shorter time"
         )
     return {
-        device_id: [Point.model_construct(at=at, value=value) for at, value in points]
+        device_id: _points.validate_python([{"at": at, "value": value} for at, value in points])
         for device_id, points in found.items()
     }
 
@@ -224,7 +227,9 @@ def _filled(slots: list[Slot], periods: list[Window]) -> list[Point]:
     known = {slot.index: slot for slot in slots}
     nothing = Slot(0, None)
     filled = ((period.start, known.get(index, nothing)) for index, period in enumerate(periods))
-    return [Point.model_construct(at=at, value=slot.value, low=slot.low, high=slot.high) for at, slot in filled]
+    return _points.validate_python(
+        [{"at": at, "value": slot.value, "low": slot.low, "high": slot.high} for at, slot in filled]
+    )
 
 
 def _refused(field: str, value: str, message: str) -> ValidationFailedError:
