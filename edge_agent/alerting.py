@@ -12,6 +12,7 @@ from edge_agent.store.buffer import Buffer
 from edge_agent.store.file import StoreFile
 from edge_agent.store.state import (
     WatchKey,
+    drop_unreadable_alerts,
     forget_open_alert,
     forget_watch,
     read_open_alerts,
@@ -60,9 +61,7 @@ class Alerting:
         self._gateway_id = gateway_id
         self._on_change = on_change
         self._applied: dict[UUID, list[_Applied]] = {}
-        self._watches, self.open_alerts = store.write_now(
-            lambda connection: (read_watches(connection), read_open_alerts(connection))
-        )
+        self._watches, self.open_alerts = store.write_now(_recall)
 
     def apply(self, plan: EdgePlan, now: datetime) -> None:
         """Take the rules of a plan; open alerts of rules and devices that left it end now."""
@@ -112,7 +111,7 @@ class Alerting:
             id=alert_id(self._gateway_id, rule.id, device.id, start),
             rule_id=rule.id,
             device_id=device.id,
-            metric=rule.condition.metric,
+            metric=rule.condition.metric_key,
             value=value,
             threshold=rule.condition.threshold,
             severity=rule.severity,
@@ -147,6 +146,12 @@ class Alerting:
     def sorted_open(self) -> Iterable[EdgeAlert]:
         """Open alerts, oldest first."""
         return sorted(self.open_alerts.values(), key=lambda alert: alert.triggered_at)
+
+
+def _recall(connection: sqlite3.Connection) -> tuple[dict[WatchKey, Watch], dict[WatchKey, EdgeAlert]]:
+    if dropped := drop_unreadable_alerts(connection):
+        LOG.error("alerts_unreadable", extra={"dropped": dropped})
+    return read_watches(connection), read_open_alerts(connection)
 
 
 def _value_of(condition: Condition, reading: Reading) -> Value:

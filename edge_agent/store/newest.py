@@ -51,16 +51,20 @@ def save_newest(connection: sqlite3.Connection, readings: Iterable[Reading]) -> 
 
 
 def read_newest(connection: sqlite3.Connection) -> dict[UUID, Newest]:
-    """By device."""
+    """By device; one whose row rotted on the medium was never heard."""
+    newest: dict[UUID, Newest] = {}
     rows = connection.execute("SELECT device_id, at_ms, quality, link_up, answered_ms, body FROM newest")
-    return {
-        UUID(device_id): Newest(
-            device_id=UUID(device_id),
+    for device_id, at_ms, quality, link_up, answered_ms, body in rows:
+        try:
+            key, values = UUID(device_id), json.loads(body)
+        except ValueError:
+            continue
+        newest[key] = Newest(
+            device_id=key,
             at=from_ms(at_ms),
             link_up=bool(link_up),
             answered_at=None if answered_ms is None else from_ms(answered_ms),
-            values=json.loads(body),
+            values=values,
             quality=Quality(quality),
         )
-        for device_id, at_ms, quality, link_up, answered_ms, body in rows
-    }
+    return newest

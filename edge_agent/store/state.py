@@ -133,6 +133,29 @@ def read_open_alerts(connection: sqlite3.Connection) -> dict[WatchKey, EdgeAlert
     return {(alert.rule_id, alert.device_id): alert for alert in alerts}
 
 
+def drop_unreadable_alerts(connection: sqlite3.Connection) -> int:
+    """Forget alerts whose text rotted on the medium or is of a newer agent: one of them would stop all others.
+
+    Returns:
+        How many there were, open and waiting.
+    """
+    open_ones = connection.execute("SELECT rule_id, device_id, body FROM alerts").fetchall()
+    waiting = connection.execute("SELECT position, body FROM alert_outbox").fetchall()
+    gone = [(rule_id, device_id) for rule_id, device_id, body in open_ones if not _is_alert(body)]
+    lost = [position for position, body in waiting if not _is_alert(body)]
+    connection.executemany("DELETE FROM alerts WHERE rule_id = ? AND device_id = ?", gone)
+    drop_alerts(connection, lost)
+    return len(gone) + len(lost)
+
+
+def _is_alert(body: str) -> bool:
+    try:
+        EdgeAlert.model_validate_json(body)
+    except ValidationError:
+        return False
+    return True
+
+
 def _queue_alert(connection: sqlite3.Connection, alert: EdgeAlert) -> None:
     connection.execute("INSERT INTO alert_outbox (body) VALUES (?)", (alert.model_dump_json(),))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from edge_agent.alerting import Alerting, alert_id, fits
+from edge_agent.store.newest import read_newest
 from edge_agent.store.state import peek_alerts, read_open_alerts, read_watches
 from shared.alert_rules import Condition, Operator
 from shared.enums import AlertSeverity, DeviceType, Quality
@@ -139,3 +140,44 @@ async def test_link_down_neither_covers_nor_clears(tmp_path: Path) -> None:
         watch(box, alerting, [262.0] * 8)
         alerting.observe(box.say(1, quality=Quality.LINK_DOWN))
         assert len(alerting.open_alerts) == 1
+
+
+async def test_an_alert_names_the_metric_by_its_own_name_and_channel(tmp_path: Path) -> None:
+    rule = over_voltage(duration_s=0)
+    aliased = rule.model_copy(
+        update={"condition": Condition(metric="power_output", operator=Operator.GT, threshold=4.0, clear_threshold=3.0)}
+    )
+    phase = rule.model_copy(
+        update={
+            "id": UUID(int=5),
+            "condition": Condition(metric="ac_voltage_v.l2", operator=Operator.GT, threshold=253.0),
+        }
+    )
+    with world(tmp_path) as box:
+        alerting = alerting_of(box, plan(device(1), rules=(aliased, phase)))
+        alerting.observe(box.say(1, ac_power_kw=5.0, **{"ac_voltage_v.l1": 260.0, "ac_voltage_v.l2": 255.0}))
+        opened = await queued(box)
+    assert [(each.metric, each.value, each.threshold) for each in opened] == [
+        ("ac_power_kw", 5.0, 4.0),
+        ("ac_voltage_v.l2", 255.0, 253.0),
+    ]
+
+
+async def test_rows_that_rotted_stop_neither_the_start_nor_the_other_alerts(tmp_path: Path) -> None:
+    with world(tmp_path) as box:
+        watch(box, alerting_of(box, plan(device(1), device(2), rules=(over_voltage(duration_s=0),))), [262.0])
+        watch(box, alerting_of(box, plan(device(1), device(2), rules=(over_voltage(duration_s=0),))), [262.0], number=2)
+        assert len(await queued(box)) == 2
+        for table in ("alerts", "alert_outbox", "newest"):
+            await box.store.write(
+                lambda connection, table=table: connection.execute(
+                    f"UPDATE {table} SET body = '{{' || body WHERE rowid = 1"  # noqa: S608  names from the line above
+                    if table == "alert_outbox"
+                    else f"UPDATE {table} SET body = '{{' || body WHERE device_id = ?",  # noqa: S608  as above
+                    () if table == "alert_outbox" else (str(device_id(1)),),
+                ).close()
+            )
+        assert list(await box.store.read(read_newest)) == [device_id(2)]
+        again = Alerting(box.store, box.buffer, gateway_id=GATEWAY)
+        assert [key[1] for key in again.open_alerts] == [device_id(2)]
+        assert [each.device_id for each in await queued(box)] == [device_id(2)]

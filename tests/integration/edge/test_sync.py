@@ -451,8 +451,9 @@ async def test_a_cloud_that_is_away_is_found_again_by_every_lane(tmp_path: Path)
     async with lanes(tmp_path, cloud=cloud) as run:
         await run.box.fill(1)
         with run.running("live", "backfill", "alerts"):
-            await eventually(lambda: run.is_drained() and len(cloud.heartbeats) >= 1)
-        assert run.session.state.error is None
+            await eventually(
+                lambda: run.is_drained() and len(cloud.heartbeats) >= 1 and run.session.state.error is None
+            )
         assert run.session.state.online
 
 
