@@ -338,7 +338,8 @@ def result_of(found: dict[int, Figures | None]) -> dict[str, Any]:
     """Figures per size, and how the cost of a device grows from the smallest to the largest (1.0 = not at all)."""
     measured = [figures for figures in found.values() if figures]
     small, large = measured[0], measured[-1]
-    growth = (large.seconds / large.devices) / (small.seconds / small.devices) if large is not small else None
+    # CPU, not wall time: what else the machine does meanwhile must not look like growth.
+    growth = large.cpu_ms_per_device_hour / small.cpu_ms_per_device_hour if large is not small else None
     return {
         "bench": "rollup",
         "sizes": {str(size): asdict(figures) if figures else None for size, figures in found.items()},

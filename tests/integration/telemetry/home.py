@@ -117,7 +117,7 @@ class Home:
         found = {}
         for table, key in keys.items():
             rows = await self.rows(
-                f"SELECT (to_jsonb(t) - {bookkeeping})::text AS row FROM {table} t ORDER BY device_id NULLS FIRST, {key}"  # noqa: S608
+                f"SELECT (to_jsonb(t) - {bookkeeping})::text AS row FROM {table} t ORDER BY site_id, device_id NULLS FIRST, {key}"  # noqa: S608
             )
             found[table] = hashlib.sha256("\n".join(row["row"] for row in rows).encode()).hexdigest()
             assert rows, f"{table} is empty"
