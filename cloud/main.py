@@ -18,7 +18,9 @@ from cloud.core.settings import Settings
 from cloud.devices.endpoints import router as devices_router
 from cloud.fleet.endpoints import edge_router as claims_router
 from cloud.fleet.endpoints import router as gateways_router
+from cloud.fleet.recognition import Recognition
 from cloud.fleet.service import Fleet
+from cloud.ingest.bell import Bell
 from cloud.ingest.endpoints import router as ingest_router
 from cloud.reports.endpoints import router as reports_router
 from cloud.sites.endpoints import router as sites_router
@@ -59,6 +61,8 @@ def attach(app: FastAPI, services: Services) -> None:
     """Give the application what its endpoints ask for."""
     app.state.services = services
     app.state.fleet = Fleet(services.secrets, plan_rules)
+    app.state.recognition = Recognition()
+    app.state.bell = Bell(services.jobs, services.redis)
     app.state.live = LiveHub(services.redis)
 
 
@@ -78,6 +82,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             _log.info("api_ready", version=__version__)
             yield
             notify_systemd("STOPPING=1")
+            await app.state.bell.close()
 
     app = FastAPI(
         title="Solar Hub",

@@ -27,7 +27,7 @@ class _VersionOnly(BaseModel):
 FAILED_CREDENTIALS = Rate("edge-credential", 60, 60)
 """Wrong credentials per address and minute: a site has one or two boxes, and a wrong one retries slowly."""
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False, scheme_name="edge credential", description="Credential of `POST /api/v1/edge/claim`."
 )
 
@@ -45,7 +45,7 @@ async def _current_edge(
     services: ServicesDep,
     limits: Limits,
     now: Now,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> EdgeIdentity:
     try:
         return await authenticate(services.db, credentials.credentials if credentials else "", now=now)

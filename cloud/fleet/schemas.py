@@ -29,6 +29,16 @@ class EdgeIdentity:
         return TenantContext(organization_ids=(self.organization_id,), site_ids=(self.site_id,))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCredential:
+    """What a gateway's credential is judged by; hashes, never the secret."""
+
+    credential_hash: str
+    previous_credential_hash: str | None
+    previous_valid_until: datetime | None
+    revoked_at: datetime | None
+
+
 class ClaimCodeRead(BaseModel):
     """A claim code, shown this once."""
 

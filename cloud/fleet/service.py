@@ -25,7 +25,7 @@ from cloud.fleet.rules import (
     normalise_claim_code,
     parse_credential,
 )
-from cloud.fleet.schemas import ClaimCodeRead, CredentialRead, EdgeIdentity
+from cloud.fleet.schemas import ClaimCodeRead, CredentialRead, EdgeIdentity, StoredCredential
 from shared.enums import SiteStatus
 from shared.wire import EdgePlan, EnrolAnswer, EnrolRequest, PlanDevice, PlanRule, PlanSite
 
@@ -181,7 +181,7 @@ async def authenticate(db: Database, bearer: str, *, now: datetime) -> EdgeIdent
         raise CredentialInvalidError(challenge="Bearer")
     async with db.transaction(SYSTEM) as conn:
         gateway = await repository.gateway_by_id(conn, credential.gateway_id)
-    if gateway is None or gateway.revoked_at is not None or not _is_proof(credential.secret, gateway, now):
+    if gateway is None or not is_good(_hash(credential.secret), stored_credential(gateway), now):
         raise CredentialInvalidError(challenge="Bearer")
     return _identity(gateway)
 
@@ -196,12 +196,33 @@ async def rotate(conn: AsyncConnection, gateway: Row[Any], *, now: datetime) -> 
     return CredentialRead(credential=credential.text, previous_valid_until=until)
 
 
-def _is_proof(secret: str, gateway: Row[Any], now: datetime) -> bool:
-    shown = _hash(secret)
-    if crypto.same(shown, gateway.credential_hash):
+def stored_credential(gateway: Row[Any]) -> StoredCredential:
+    """What a gateway's row says of its credential."""
+    return StoredCredential(
+        gateway.credential_hash, gateway.previous_credential_hash, gateway.previous_valid_until, gateway.revoked_at
+    )
+
+
+def proof_of(bearer: str) -> str:
+    """Hash of a credential's secret, as it is stored.
+
+    Raises:
+        CredentialInvalidError: if it is no agent's credential.
+    """
+    credential = parse_credential(bearer)
+    if credential is None:
+        raise CredentialInvalidError(challenge="Bearer")
+    return _hash(credential.secret)
+
+
+def is_good(proof: str, stored: StoredCredential, now: datetime) -> bool:
+    """Whether a proof is that of a gateway's present credential, or of the one before within its grace."""
+    if stored.revoked_at is not None:
+        return False
+    if crypto.same(proof, stored.credential_hash):
         return True
-    previous, until = gateway.previous_credential_hash, gateway.previous_valid_until
-    return previous is not None and until is not None and now < until and crypto.same(shown, previous)
+    previous, until = stored.previous_credential_hash, stored.previous_valid_until
+    return previous is not None and until is not None and now < until and crypto.same(proof, previous)
 
 
 def _identity(gateway: Row[Any]) -> EdgeIdentity:

@@ -3,20 +3,29 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import BackgroundTasks, Request
-from redis.exceptions import RedisError
+from fastapi import BackgroundTasks, Depends, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials
 
 from cloud.core.errors import FieldProblem, TooLargeError, ValidationFailedError
-from cloud.core.log import get_logger
 from cloud.fleet import repository as fleet_repository
-from cloud.fleet.deps import CurrentEdge, EdgeConn, check_schema_version, edge_body, wire_body
+from cloud.fleet.deps import (
+    FAILED_CREDENTIALS,
+    CurrentEdge,
+    EdgeConn,
+    bearer,
+    check_schema_version,
+    edge_body,
+    wire_body,
+)
+from cloud.fleet.recognition import RecognisedEdge, Recognition
 from cloud.fleet.schemas import EdgeIdentity
+from cloud.fleet.service import CredentialInvalidError
 from cloud.ingest import service
+from cloud.ingest.bell import Bell
 from cloud.ingest.schemas import Batch, MalformedBatchError, decode_batch, decode_version
 from cloud.web.bodies import unpacked_body
-from cloud.web.deps import AfterCommit, Now, ServicesDep
+from cloud.web.deps import Limits, Now, ServicesDep
 from cloud.web.routing import api_router
-from cloud.web.services import Services
 from shared.wire import (
     MAX_BATCH_BYTES,
     MAX_READINGS_PER_BATCH,
@@ -26,39 +35,53 @@ from shared.wire import (
     ReadingBatch,
 )
 
-_log = get_logger(__name__)
-
-ROLL_UP_JOB = "telemetry.roll_up"
-
 router = api_router("/edge", tags=["edge"])
 
 
-def live_channel(site_id: object) -> str:
-    """Redis channel on which a site's new values are announced."""
-    return f"solarhub:live:{site_id}"
+async def _bell(request: Request) -> Bell:
+    bell: Bell = request.app.state.bell
+    return bell
 
 
-@router.post("/readings", openapi_extra=wire_body(ReadingBatch))
+BellDep = Annotated[Bell, Depends(_bell)]
+
+
+async def _recognised_edge(
+    request: Request,
+    services: ServicesDep,
+    limits: Limits,
+    now: Now,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+) -> RecognisedEdge:
+    recognition: Recognition = request.app.state.recognition
+    try:
+        return await recognition.recognise(services.db, credentials.credentials if credentials else "", now=now)
+    except CredentialInvalidError:
+        await limits.take(FAILED_CREDENTIALS, limits.address)
+        raise
+
+
+@router.post("/readings", response_model=BatchAck, openapi_extra=wire_body(ReadingBatch))
 async def send_readings(
     *,
     request: Request,
-    edge: CurrentEdge,
-    conn: EdgeConn,
+    edge: Annotated[RecognisedEdge, Depends(_recognised_edge)],
     services: ServicesDep,
-    after_commit: AfterCommit,
-    background: BackgroundTasks,
+    bell: BellDep,
     now: Now,
-) -> BatchAck:
+) -> Response:
     """Store a batch of readings, once: a repeat gets the same `acked_seq` and changes nothing.
 
-    One bad reading never refuses the batch: it is kept in quarantine and listed in `rejected`.
+    One bad reading never refuses the batch: it is kept in quarantine and listed in `rejected`. When too many batches wait already, the
+    answer is 503 with `Retry-After`.
     """
+    services.bulk.check_room()
     batch = _decoded(await unpacked_body(request, limit=MAX_BATCH_BYTES))
-    arrived = await service.take_batch(conn, edge, batch, now=now)
+    async with services.bulk.transaction(edge.identity.context) as pg:
+        arrived = await service.take_batch(pg, edge.identity, batch, now=now, proof=edge.proof)
     if arrived.wrote:
-        after_commit.add(ROLL_UP_JOB, site_id=edge.site_id)
-        background.add_task(announce, services, edge, now)
-    return arrived.ack
+        bell.ring(edge.identity.site_id, now)
+    return Response(arrived.ack.model_dump_json(), media_type="application/json")
 
 
 @router.post("/heartbeat", openapi_extra=wire_body(Heartbeat))
@@ -67,29 +90,24 @@ async def send_heartbeat(
     edge: CurrentEdge,
     beat: Annotated[Heartbeat, edge_body(Heartbeat)],
     conn: EdgeConn,
-    services: ServicesDep,
     background: BackgroundTasks,
+    bell: BellDep,
     now: Now,
 ) -> HeartbeatAnswer:
     """Take the newest values for the live view, and say whether a newer plan waits."""
     await fleet_repository.record_heartbeat(conn, edge.gateway_id, beat, at=now)
     if await service.take_newest(conn, edge, beat.newest, now=now):
-        background.add_task(announce, services, edge, now)
+        background.add_task(_ring_for_views, bell, edge, now)
     return HeartbeatAnswer(server_time=now, plan_revision=edge.plan_revision)
 
 
-async def announce(services: Services, edge: EdgeIdentity, at: datetime) -> None:
-    """Tell live views that a site has new values; a lost message costs them seconds, as they also look by themselves."""
-    try:
-        await services.redis.publish(live_channel(edge.site_id), at.isoformat())
-    except RedisError as error:
-        _log.warning("live_event_not_sent", site_id=str(edge.site_id), error=str(error))
+async def _ring_for_views(bell: Bell, edge: EdgeIdentity, at: datetime) -> None:
+    bell.ring(edge.site_id, at, roll_up=False)
 
 
 def _decoded(body: bytes) -> Batch:
     try:
-        check_schema_version(decode_version(body))
-        batch = decode_batch(body)
+        batch = _batch_of_a_known_version(body)
     except MalformedBatchError as error:
         problem: FieldProblem = {"field": error.field, "message": str(error)}
         raise ValidationFailedError(f"{error.field}: {error}", errors=[problem]) from None
@@ -98,4 +116,15 @@ def _decoded(body: bytes) -> Batch:
             f"The batch holds {batch.reading_count} readings; send at most {MAX_READINGS_PER_BATCH} at once.",
             extra={"limit_readings": MAX_READINGS_PER_BATCH},
         )
+    return batch
+
+
+def _batch_of_a_known_version(body: bytes) -> Batch:
+    try:
+        batch = decode_batch(body)
+    except MalformedBatchError:
+        # Of another version it may be well formed: that is the better reason.
+        check_schema_version(decode_version(body))
+        raise
+    check_schema_version(batch.schema_version)
     return batch

@@ -1,25 +1,33 @@
 """Raw readings, the snapshot, the batch ledger, quarantine and the dirty queue: all SQL of ingest.
 
-Literal SQL on the asyncpg connection: one statement per table and batch, arrays in, nothing looped. Whether a row was new is told by
-RETURNING, never by a row count.
+Literal SQL on asyncpg's connection: few statements per batch, arrays in, nothing looped. Whether a row was new is told by RETURNING, never
+by a row count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.core.bulk import BulkConnection
 from cloud.core.db import asyncpg_of
 from cloud.core.ids import new_id
-from cloud.devices.tables import Device
-from cloud.fleet.schemas import EdgeIdentity
-from cloud.fleet.tables import EdgeGateway
-from cloud.ingest.rules import TEXT_COLUMNS, DirtyBucket, KnownDevice, Quarantined, RawRow, Snapshot, columns_in
-from shared.enums import DeviceStatus
+from cloud.fleet.schemas import EdgeIdentity, StoredCredential
+from cloud.ingest.columns import SortedBatch
+from cloud.ingest.rules import (
+    LIVE_AGE,
+    NEVER_IN_ROLLUPS,
+    TEXT_COLUMNS,
+    KnownDevice,
+    Quarantined,
+    Snapshot,
+    json_safe,
+)
+from shared.enums import DeviceStatus, DeviceType
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -27,94 +35,121 @@ LIVE, BACKFILL = 0, 1
 """Priorities of the dirty queue: a flood of late readings never delays fresh ones."""
 
 
+_SNAPSHOT_METRICS = (
+    "dc_power_kw",
+    "grid_power_kw",
+    "load_power_kw",
+    "battery_power_kw",
+    "battery_soc_percent",
+    "energy_today_kwh",
+)
+"""In the order of the snapshot's columns from `pv_power_kw` on."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """Where a gateway's sequence stands, and whether it may still write."""
+    """Where a gateway's sequence stands, whether it may still write, and for which devices."""
 
     epoch: UUID | None
     acked_seq: int
     past_epochs: tuple[UUID, ...]
-    revoked: bool
+    credential: StoredCredential
+    devices: Mapping[UUID, KnownDevice]
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """Sums of one committed batch."""
+class BatchSpan:
+    """Which flushes of a gateway a batch brings that were not there before."""
 
+    epoch: UUID
     first_seq: int
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch's rows: new ones, and how many of these carry a flag."""
+
     stored: int
-    duplicates: int
     flagged: int
-    rejected: int
 
 
-async def lock_ledger(conn: AsyncConnection, gateway_id: UUID) -> LedgerState:
-    """Read where a gateway stands and keep every other batch of it waiting until this transaction ends."""
-    statement = (
-        select(EdgeGateway.epoch, EdgeGateway.acked_seq, EdgeGateway.past_epochs, EdgeGateway.revoked_at)
-        .where(EdgeGateway.id == gateway_id)
-        .with_for_update()
+async def lock_ledger(pg: BulkConnection, gateway_id: UUID) -> LedgerState:
+    """Read where a gateway stands and which devices are its own; every other batch of it waits until this transaction ends."""
+    rows = await pg.fetch(
+        """
+        SELECT g.epoch, g.acked_seq, g.past_epochs, g.credential_hash, g.previous_credential_hash, g.previous_valid_until,
+               g.revoked_at, d.id, coalesce(d.commissioned_at, d.created_at) AS since, d.rated_power_kw, d.device_type::text
+        FROM edge_gateways AS g LEFT JOIN devices AS d ON d.site_id = g.site_id
+        WHERE g.id = $1
+        FOR UPDATE OF g
+        """,
+        gateway_id,
     )
-    row = (await conn.execute(statement)).one()
-    return LedgerState(row.epoch, row.acked_seq, tuple(row.past_epochs), row.revoked_at is not None)
+    first = rows[0]
+    credential = StoredCredential(
+        first["credential_hash"], first["previous_credential_hash"], first["previous_valid_until"], first["revoked_at"]
+    )
+    devices = {
+        device_id: KnownDevice(device_id, since, rated_power_kw, DeviceType(device_type))
+        for *_, device_id, since, rated_power_kw, device_type in rows
+        if device_id is not None
+    }
+    return LedgerState(first["epoch"], first["acked_seq"], tuple(first["past_epochs"]), credential, devices)
 
 
-async def known_devices(conn: AsyncConnection, site_id: UUID) -> dict[UUID, KnownDevice]:
+async def known_devices(pg: BulkConnection, site_id: UUID) -> dict[UUID, KnownDevice]:
     """The site's devices, as far as readings must be judged by them."""
-    statement = select(
-        Device.id, Device.commissioned_at, Device.created_at, Device.rated_power_kw, Device.device_type
-    ).where(Device.site_id == site_id)
+    rows = await pg.fetch(
+        """
+        SELECT id, coalesce(commissioned_at, created_at), rated_power_kw, device_type::text FROM devices WHERE site_id = $1
+        """,
+        site_id,
+    )
     return {
-        row.id: KnownDevice(row.id, row.commissioned_at or row.created_at, row.rated_power_kw, row.device_type)
-        for row in await conn.execute(statement)
+        device_id: KnownDevice(device_id, since, rated_power_kw, DeviceType(device_type))
+        for device_id, since, rated_power_kw, device_type in rows
     }
 
 
-async def insert_raw(
-    conn: AsyncConnection, *, site_id: UUID, rows: Sequence[RawRow], received_at: datetime
-) -> set[tuple[UUID, datetime]]:
-    """Insert raw rows; one that is there already stays as it is.
-
-    Returns:
-        Device and moment of each row that was new.
-    """
-    if not rows:
-        return set()
-    columns = columns_in(rows)
-    # Column names come from RAW_COLUMNS, never from the wire; the values travel as parameters.
-    names = ["device_id", "at", "seq", "quality", *columns, "extra"]
-    types = ["uuid", "timestamptz", "bigint", "integer"]
-    types += ["text" if column in TEXT_COLUMNS else "double precision" for column in columns]
-    types += ["jsonb"]
-    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(types, start=3))
-    statement = (
-        f"INSERT INTO telemetry_readings (site_id, received_at, {', '.join(names)})"  # noqa: S608 -- see above
-        f" SELECT $1, $2, rows.* FROM unnest({arrays}) AS rows ON CONFLICT DO NOTHING RETURNING device_id, at"
+async def advance_gateway(
+    pg: BulkConnection, edge: EdgeIdentity, *, epoch: UUID, acked_seq: int, received_at: datetime
+) -> None:
+    """Move a gateway's acknowledged sequence; a new epoch closes the one before."""
+    await pg.execute(
+        """
+        UPDATE edge_gateways SET
+            past_epochs = CASE WHEN epoch IS DISTINCT FROM $2 AND epoch IS NOT NULL
+                               THEN array_append(past_epochs, epoch) ELSE past_epochs END,
+            epoch_started_at = CASE WHEN epoch IS DISTINCT FROM $2 THEN $4 ELSE epoch_started_at END,
+            epoch = $2, acked_seq = $3, last_seen_at = $4
+        WHERE id = $1
+        """,
+        edge.gateway_id,
+        epoch,
+        acked_seq,
+        received_at,
     )
-    values: list[list[object]] = [
-        [row.device_id for row in rows],
-        [row.at for row in rows],
-        [row.seq for row in rows],
-        [int(row.quality) for row in rows],
-        *([row.columns.get(column) for row in rows] for column in columns),  # type: ignore[list-item]  # lists are invariant
-        [_to_json(row.extra).decode() if row.extra else None for row in rows],
-    ]
-    pg = await asyncpg_of(conn)
-    return {(record["device_id"], record["at"]) for record in await pg.fetch(statement, site_id, received_at, *values)}
 
 
-async def upsert_snapshots(
-    conn: AsyncConnection, edge: EdgeIdentity, snapshots: Sequence[Snapshot], *, received_at: datetime
+async def show(
+    pg: BulkConnection, edge: EdgeIdentity, snapshots: Sequence[Snapshot], *, received_at: datetime
 ) -> list[UUID]:
-    """Put newer values in place of older ones, never the reverse.
+    """Put newer values in place of older ones, never the reverse, and say that the devices were heard.
+
+    A device's own row is written on a change of its status, and otherwise at most once a minute.
 
     Returns:
         Devices whose snapshot is new.
     """
-    pg = await asyncpg_of(conn)
     records = await pg.fetch(
         """
+        WITH heard AS (
+            UPDATE devices SET status = $16::device_status, last_seen_at = $3::timestamptz, last_error = NULL
+            WHERE site_id = $1 AND id = ANY ($4::uuid[]) AND status <> 'maintenance'
+              AND (status <> $16::device_status OR last_seen_at IS NULL
+                   OR last_seen_at < $3::timestamptz - interval '1 minute')
+        )
         INSERT INTO device_telemetry_snapshot AS snapshot (
             site_id, organization_id, received_at, updated_at, device_id, "timestamp", quality, current_power_kw, pv_power_kw,
             grid_power_kw, load_power_kw, battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
@@ -141,64 +176,86 @@ async def upsert_snapshots(
         [snapshot.at for snapshot in snapshots],
         [int(snapshot.quality) for snapshot in snapshots],
         [snapshot.current_power_kw for snapshot in snapshots],
-        *(
-            [snapshot.number(metric) for snapshot in snapshots]
-            for metric in (
-                "dc_power_kw",
-                "grid_power_kw",
-                "load_power_kw",
-                "battery_power_kw",
-                "battery_soc_percent",
-                "energy_today_kwh",
-            )
-        ),
+        *([snapshot.number(metric) for snapshot in snapshots] for metric in _SNAPSHOT_METRICS),
         [snapshot.operating_state for snapshot in snapshots],
         [_to_json(snapshot.values).decode() for snapshot in snapshots],
+        DeviceStatus.ONLINE.value,
     )
     return [record["device_id"] for record in records]
 
 
-async def touch_devices(conn: AsyncConnection, *, site_id: UUID, device_ids: Sequence[UUID], at: datetime) -> None:
-    """Say that devices were heard: on a change of status, and otherwise at most once a minute."""
-    pg = await asyncpg_of(conn)
-    await pg.execute(
-        """
-        UPDATE devices SET status = $4::device_status, last_seen_at = $3::timestamptz, last_error = NULL
-        WHERE site_id = $1 AND id = ANY ($2::uuid[]) AND status <> 'maintenance'
-          AND (status <> $4::device_status OR last_seen_at IS NULL OR last_seen_at < $3::timestamptz - interval '1 minute')
-        """,
-        site_id,
-        list(device_ids),
-        at,
-        DeviceStatus.ONLINE.value,
-    )
+async def store(
+    pg: BulkConnection, edge: EdgeIdentity, readings: SortedBatch, span: BatchSpan, *, received_at: datetime
+) -> Stored:
+    """Insert raw rows, mark the quarter-hours of those that are new, and write the ledger, in one statement.
 
-
-async def mark_dirty(conn: AsyncConnection, edge: EdgeIdentity, found: Sequence[DirtyBucket], *, at: datetime) -> None:
-    """Queue the quarter-hours that new readings fall into; the roll-up finds by itself what a counter's step changes beyond."""
-    pg = await asyncpg_of(conn)
-    await pg.execute(
-        """
-        INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
-        SELECT $1, $2, dirty.device_id, dirty.bucket, dirty.priority, $6
-        FROM unnest($3::uuid[], $4::timestamptz[], $5::integer[]) AS dirty (device_id, bucket, priority)
-        ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET
-            generation = queue.generation + 1, priority = least(queue.priority, excluded.priority)
-        """,
+    A row that is there already stays as it is. The statement means what `rules.dirty_buckets` says.
+    """
+    # A stable order makes the same metrics the same statement, which the connection keeps prepared. Names come from RAW_COLUMNS, never
+    # from the wire; the values travel as parameters.
+    names = sorted(readings.columns)
+    extras = [_to_json(extra).decode() if (extra := readings.extras.get(row)) else None for row in range(len(readings))]
+    record = await pg.fetchrow(
+        _store_statement(tuple(names)),
         edge.site_id,
+        received_at,
         edge.organization_id,
-        [dirty.device_id for dirty in found],
-        [dirty.bucket for dirty in found],
-        [LIVE if dirty.is_live else BACKFILL for dirty in found],
-        at,
+        edge.gateway_id,
+        span.epoch,
+        span.first_seq,
+        span.last_seq,
+        len(readings),
+        len(readings.rejected),
+        int(NEVER_IN_ROLLUPS),
+        received_at - LIVE_AGE,
+        readings.device_ids,
+        readings.moments,
+        readings.seqs,
+        readings.qualities,
+        extras,
+        *(readings.columns[name] for name in names),
     )
+    return Stored(record["stored"], record["flagged"])
+
+
+@lru_cache(maxsize=256)
+def _store_statement(columns: tuple[str, ...]) -> str:
+    fixed = {"device_id": "uuid", "at": "timestamptz", "seq": "bigint", "quality": "integer", "extra": "jsonb"}
+    types = fixed | {column: "text" if column in TEXT_COLUMNS else "double precision" for column in columns}
+    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(types.values(), start=12))
+    return f"""
+        WITH fresh AS (
+            INSERT INTO telemetry_readings (site_id, received_at, {", ".join(types)})
+            SELECT $1, $2, rows.* FROM unnest({arrays}) AS rows
+            ON CONFLICT DO NOTHING
+            RETURNING device_id, at, quality
+        ), counted AS (
+            SELECT count(*)::integer AS stored, (count(*) FILTER (WHERE quality <> 0))::integer AS flagged FROM fresh
+        ), touched AS (
+            SELECT DISTINCT device_id, date_bin('15 minutes', at, timestamptz '2000-01-01 00:00+00') AS bucket
+            FROM fresh WHERE quality & $10 = 0
+            ORDER BY device_id, bucket
+        ), marked AS (
+            INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
+            SELECT $1, $3, device_id, bucket,
+                   CASE WHEN bucket + interval '15 minutes' >= $11::timestamptz THEN {LIVE} ELSE {BACKFILL} END, $2
+            FROM touched
+            ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET
+                generation = queue.generation + 1, priority = least(queue.priority, excluded.priority)
+        ), entered AS (
+            INSERT INTO ingest_batches (
+                site_id, gateway_id, organization_id, epoch, first_seq, last_seq, stored, duplicates, flagged, rejected, received_at
+            )
+            SELECT $1, $4, $3, $5, $6, $7, stored, $8 - stored, flagged, $9, $2 FROM counted
+        )
+        SELECT stored, flagged FROM counted
+    """  # noqa: S608 -- see `store`
 
 
 async def quarantine(
-    conn: AsyncConnection, edge: EdgeIdentity, rejected: Sequence[Quarantined], *, epoch: UUID, received_at: datetime
+    pg: BulkConnection, edge: EdgeIdentity, rejected: Sequence[Quarantined], *, epoch: UUID, received_at: datetime
 ) -> None:
     """Keep readings that cannot be rows, as they came."""
-    pg = await asyncpg_of(conn)
     await pg.executemany(
         """
         INSERT INTO quarantined_readings (
@@ -217,50 +274,11 @@ async def quarantine(
                 reading.device_id,
                 reading.at,
                 reading.reason,
-                _to_json(reading.values).decode(),
+                _to_json({key: json_safe(value) for key, value in reading.values.items()}).decode(),
                 received_at,
             )
             for reading in rejected
         ],
-    )
-
-
-async def advance_ledger(
-    conn: AsyncConnection, edge: EdgeIdentity, entry: LedgerEntry, *, epoch: UUID, received_at: datetime
-) -> None:
-    """Write a batch into the ledger and move the gateway's acknowledged sequence; a new epoch closes the one before."""
-    pg = await asyncpg_of(conn)
-    await pg.execute(
-        """
-        UPDATE edge_gateways SET
-            past_epochs = CASE WHEN epoch IS DISTINCT FROM $2 AND epoch IS NOT NULL
-                               THEN array_append(past_epochs, epoch) ELSE past_epochs END,
-            epoch_started_at = CASE WHEN epoch IS DISTINCT FROM $2 THEN $4 ELSE epoch_started_at END,
-            epoch = $2, acked_seq = $3, last_seen_at = $4
-        WHERE id = $1
-        """,
-        edge.gateway_id,
-        epoch,
-        entry.last_seq,
-        received_at,
-    )
-    await pg.execute(
-        """
-        INSERT INTO ingest_batches (
-            site_id, gateway_id, organization_id, epoch, first_seq, last_seq, stored, duplicates, flagged, rejected, received_at
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        """,
-        edge.site_id,
-        edge.gateway_id,
-        edge.organization_id,
-        epoch,
-        entry.first_seq,
-        entry.last_seq,
-        entry.stored,
-        entry.duplicates,
-        entry.flagged,
-        entry.rejected,
-        received_at,
     )
 
 

@@ -28,6 +28,9 @@ LATEST_OFFSET = timedelta(days=366)
 TEXT_COLUMNS = frozenset({"operating_state", "fault_codes"})
 """States kept in raw columns of their own, as text."""
 
+LONGEST_STATE = 32
+"""Characters of an operating state in its column."""
+
 _PHASE_COLUMNS = {f"{name}.l{n}": f"{name}_l{n}" for name in ("ac_voltage_v", "ac_current_a") for n in (1, 2, 3)}
 
 _NUMERIC_COLUMNS = {
@@ -109,7 +112,8 @@ def raw_row(
 ) -> RawRow:
     """Make the row of a reading that is not quarantined: flags added, values sorted into columns and `extra`.
 
-    A value whose type is not its column's (a word where a number belongs, or the reverse) is kept in `extra` and flagged out of range.
+    A value that its column cannot hold (a word where a number belongs or the reverse, a text that is too long) is kept in `extra` and
+    flagged out of range.
     """
     columns: dict[str, Value] = {}
     extra: dict[str, Value] = {}
@@ -117,13 +121,19 @@ def raw_row(
     for key, value in values.items():
         column = RAW_COLUMNS.get(key)
         if column is None:
-            extra[key] = _json_safe(value)
-        elif value is None or isinstance(value, str) == (column in TEXT_COLUMNS):
+            extra[key] = json_safe(value)
+        elif value is None or _has_the_columns_type(column, value):
             columns[column] = value
         else:
-            extra[key] = _json_safe(value)
+            extra[key] = json_safe(value)
             flags |= Quality.OUT_OF_RANGE
     return RawRow(device.id, at, seq, flags, columns, extra)
+
+
+def _has_the_columns_type(column: str, value: float | str) -> bool:
+    if column in TEXT_COLUMNS:
+        return isinstance(value, str) and fits_text_column(column, value)
+    return not isinstance(value, str)
 
 
 def columns_in(rows: Iterable[RawRow]) -> Sequence[str]:
@@ -142,8 +152,15 @@ def _is_sane(key: str, value: Value, rated_kw: float | None) -> bool:
         return True  # a custom device's own quantity: nothing is known that could be wrong
 
 
-def _json_safe(value: Value) -> Value:
-    """JSON knows no NaN or infinity; as text they stay visible."""
+def fits_text_column(column: str, value: str) -> bool:
+    """Whether a text can stand in its column; a state that is too long, or a text with a NUL, is kept in `extra`."""
+    return "\0" not in value and (column != "operating_state" or len(value) <= LONGEST_STATE)
+
+
+def json_safe(value: Value) -> Value:
+    """JSON knows no NaN or infinity, and PostgreSQL's no NUL: as text, and with the replacement sign, they stay visible."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -200,6 +217,9 @@ def sequence_step(
         return SequenceStep(SequenceVerdict.REPEAT, acked_seq)
     return SequenceStep(SequenceVerdict.NEXT, acked_seq)
 
+
+NEVER_IN_ROLLUPS = Quality(sum(flag for flag in Quality if not flag.enters_rollups))
+"""Each of these flags keeps a reading out of rollups (`Quality.enters_rollups`)."""
 
 LIVE_AGE = timedelta(hours=1)
 """Readings up to this old are rolled up before older ones, so that a flood of late ones never delays what is fresh."""
@@ -268,7 +288,7 @@ class Snapshot:
     def operating_state(self) -> str | None:
         """The canonical state, if the device tells one."""
         state = self.values.get("operating_state")
-        return state if isinstance(state, str) else None
+        return state if isinstance(state, str) and fits_text_column("operating_state", state) else None
 
 
 def snapshot_of(
@@ -278,7 +298,7 @@ def snapshot_of(
     flags = quality | cloud_flags(at, values, device, now)
     if flags & (Quality.LINK_DOWN | Quality.FUTURE):
         return None
-    return Snapshot(device.id, device.device_type, at, flags, {key: _json_safe(value) for key, value in values.items()})
+    return Snapshot(device.id, device.device_type, at, flags, {key: json_safe(value) for key, value in values.items()})
 
 
 def newest(snapshots: Iterable[Snapshot]) -> list[Snapshot]:

@@ -1,34 +1,22 @@
 """A batch becomes rows, a snapshot, a ledger entry and dirty buckets, in the one transaction that it is given."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.core.bulk import BulkConnection
+from cloud.core.db import asyncpg_of
 from cloud.core.errors import ConflictError
 from cloud.fleet.schemas import EdgeIdentity
-from cloud.fleet.service import CredentialInvalidError
+from cloud.fleet.service import CredentialInvalidError, is_good
 from cloud.ingest import repository
-from cloud.ingest.repository import LedgerEntry, LedgerState
-from cloud.ingest.rules import (
-    KnownDevice,
-    Quarantined,
-    RawRow,
-    SequenceStep,
-    SequenceVerdict,
-    Snapshot,
-    dirty_buckets,
-    newest,
-    quarantine_reason,
-    raw_row,
-    sequence_step,
-    snapshot_of,
-)
-from cloud.ingest.schemas import Batch, Block, Flush
-from shared.enums import Quality, TimeQuality
-from shared.readings import Value
+from cloud.ingest.columns import KNOWN_BITS, SortedBatch, sort_batch
+from cloud.ingest.repository import BatchSpan, LedgerState, Stored
+from cloud.ingest.rules import SequenceStep, SequenceVerdict, newest, sequence_step, snapshot_of
+from cloud.ingest.schemas import Batch
+from shared.enums import Quality
 from shared.wire import BatchAck, NewestReading, RejectedReading
 
 
@@ -57,57 +45,40 @@ class Arrived:
     wrote: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Arriving:
-    """One reading of a batch, taken out of its columns."""
-
-    flush: Flush
-    block: Block
-    index: int
-    device: KnownDevice | None
-    at: datetime | None
-
-    @property
-    def values(self) -> dict[str, Value]:
-        return {key: column[self.index] for key, column in self.block.values.items()}
-
-    @property
-    def quality(self) -> Quality:
-        flags = Quality(self.block.quality[self.index] & _KNOWN_BITS)
-        uncertain = self.flush.time_quality is TimeQuality.UNKNOWN
-        return flags | (Quality.TIME_UNCERTAIN if uncertain else Quality.GOOD)
-
-
-_KNOWN_BITS = int(~Quality.GOOD)
-
-
-async def take_batch(conn: AsyncConnection, edge: EdgeIdentity, batch: Batch, *, now: datetime) -> Arrived:
+async def take_batch(
+    pg: BulkConnection, edge: EdgeIdentity, batch: Batch, *, now: datetime, proof: str | None = None
+) -> Arrived:
     """Store a batch; the acknowledgement is true once the transaction is committed.
+
+    Args:
+        pg: a transaction with the gateway's context.
+        edge: who sends it.
+        batch: as decoded.
+        now: the cloud's time.
+        proof: hash of the credential's secret, where the gateway was recognised from memory and must be judged again.
 
     Raises:
         SequenceGapError: if flushes are missing before it.
         EpochSupersededError: if it comes from a store that the gateway has left.
         CredentialInvalidError: if the gateway was revoked a moment ago.
     """
-    ledger = await repository.lock_ledger(conn, edge.gateway_id)
+    ledger = await repository.lock_ledger(pg, edge.gateway_id)
+    if ledger.credential.revoked_at is not None or (proof is not None and not is_good(proof, ledger.credential, now)):
+        raise CredentialInvalidError(challenge="Bearer")
     step = _step(batch, ledger)
     if step.verdict is SequenceVerdict.REPEAT:
         ack = BatchAck(acked_seq=step.acked_seq, stored=0, duplicates=batch.reading_count, flagged=0, server_time=now)
         return Arrived(ack, wrote=False)
-    devices = await repository.known_devices(conn, edge.site_id)
-    fresh = [flush for flush in batch.flushes if flush.seq > step.acked_seq]
-    rows: list[RawRow] = []
-    rejected: list[Quarantined] = []
-    snapshots: list[Snapshot] = []
-    for reading in _readings(fresh, devices):
-        _sort(reading, now, rows=rows, rejected=rejected, snapshots=snapshots)
-    new = await _write(conn, edge, rows, snapshots, now)
-    if rejected:
-        await repository.quarantine(conn, edge, rejected, epoch=batch.epoch, received_at=now)
-    flagged = sum(bool(row.quality) for row in rows if (row.device_id, row.at) in new)
-    entry = LedgerEntry(fresh[0].seq, batch.last_seq, len(new), len(rows) - len(new), flagged, len(rejected))
-    await repository.advance_ledger(conn, edge, entry, epoch=batch.epoch, received_at=now)
-    return Arrived(_ack(entry, rejected, now), wrote=True)
+    readings = sort_batch(batch, ledger.devices, now=now, after_seq=step.acked_seq)
+    span = BatchSpan(batch.epoch, max(batch.first_seq, step.expected_seq), batch.last_seq)
+    await repository.advance_gateway(pg, edge, epoch=span.epoch, acked_seq=span.last_seq, received_at=now)
+    snapshots = readings.snapshots(now)
+    if snapshots:
+        await repository.show(pg, edge, snapshots, received_at=now)
+    stored = await repository.store(pg, edge, readings, span, received_at=now)
+    if readings.rejected:
+        await repository.quarantine(pg, edge, readings.rejected, epoch=batch.epoch, received_at=now)
+    return Arrived(_ack(span, readings, stored, now), wrote=True)
 
 
 async def take_newest(
@@ -118,23 +89,23 @@ async def take_newest(
     Returns:
         Whether anything in the snapshot is new.
     """
-    devices = await repository.known_devices(conn, edge.site_id)
+    pg = await asyncpg_of(conn)
+    devices = await repository.known_devices(pg, edge.site_id)
     found = [
         snapshot
         for reading in readings
         if (device := devices.get(reading.device_id))
         and (
             snapshot := snapshot_of(
-                device, at=reading.at, quality=Quality(reading.quality & _KNOWN_BITS), values=reading.values, now=now
+                device, at=reading.at, quality=Quality(reading.quality & KNOWN_BITS), values=reading.values, now=now
             )
         )
     ]
-    return bool(await _show(conn, edge, found, now))
+    best = newest(found)
+    return bool(best and await repository.show(pg, edge, best, received_at=now))
 
 
 def _step(batch: Batch, ledger: LedgerState) -> SequenceStep:
-    if ledger.revoked:
-        raise CredentialInvalidError(challenge="Bearer")
     step = sequence_step(
         epoch=batch.epoch,
         first_seq=batch.first_seq,
@@ -153,72 +124,15 @@ def _step(batch: Batch, ledger: LedgerState) -> SequenceStep:
     return step
 
 
-def _readings(flushes: Iterable[Flush], devices: dict[UUID, KnownDevice]) -> Iterator[_Arriving]:
-    for flush in flushes:
-        for block in flush.blocks:
-            device = devices.get(block.device_id)
-            for index, offset_ms in enumerate(block.offsets_ms):
-                try:
-                    at = flush.started_at + timedelta(milliseconds=offset_ms)
-                except OverflowError:
-                    at = None
-                yield _Arriving(flush, block, index, device, at)
-
-
-def _sort(
-    reading: _Arriving, now: datetime, *, rows: list[RawRow], rejected: list[Quarantined], snapshots: list[Snapshot]
-) -> None:
-    reason = quarantine_reason(reading.at, known=reading.device is not None, now=now)
-    values = reading.values
-    if reason is not None or reading.device is None or reading.at is None:
-        rejected.append(
-            Quarantined(
-                reading.block.device_id,
-                reading.flush.seq,
-                reading.index,
-                reading.at,
-                reason or "device_unknown",
-                values,
-            )
-        )
-        return
-    quality, at = reading.quality, reading.at
-    rows.append(raw_row(reading.device, at=at, seq=reading.flush.seq, quality=quality, values=values, now=now))
-    snapshot = snapshot_of(reading.device, at=at, quality=quality, values=values, now=now)
-    if snapshot is not None:
-        snapshots.append(snapshot)
-
-
-async def _write(
-    conn: AsyncConnection, edge: EdgeIdentity, rows: list[RawRow], snapshots: list[Snapshot], now: datetime
-) -> set[tuple[UUID, datetime]]:
-    await _show(conn, edge, snapshots, now)
-    new = await repository.insert_raw(conn, site_id=edge.site_id, rows=rows, received_at=now)
-    found = dirty_buckets((row for row in rows if (row.device_id, row.at) in new), now=now)
-    if found:
-        await repository.mark_dirty(conn, edge, found, at=now)
-    return new
-
-
-async def _show(conn: AsyncConnection, edge: EdgeIdentity, found: Iterable[Snapshot], now: datetime) -> list[UUID]:
-    best = newest(found)
-    if not best:
-        return []
-    await repository.touch_devices(
-        conn, site_id=edge.site_id, device_ids=[snapshot.device_id for snapshot in best], at=now
-    )
-    return await repository.upsert_snapshots(conn, edge, best, received_at=now)
-
-
-def _ack(entry: LedgerEntry, rejected: Iterable[Quarantined], now: datetime) -> BatchAck:
+def _ack(span: BatchSpan, readings: SortedBatch, stored: Stored, now: datetime) -> BatchAck:
     return BatchAck(
-        acked_seq=entry.last_seq,
-        stored=entry.stored,
-        duplicates=entry.duplicates,
-        flagged=entry.flagged,
+        acked_seq=span.last_seq,
+        stored=stored.stored,
+        duplicates=len(readings) - stored.stored,
+        flagged=stored.flagged,
         rejected=tuple(
             RejectedReading(seq=reading.seq, device_id=reading.device_id, index=reading.index, reason=reading.reason)
-            for reading in rejected
+            for reading in readings.rejected
         ),
         server_time=now,
     )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from cloud.auth.service import AccessTokens, Passwords
+from cloud.core.bulk import BulkLane
 from cloud.core.crypto import SecretBox
 from cloud.core.db import Database
 from cloud.core.files import Files, LocalFiles
@@ -25,12 +26,14 @@ class Services:
     """Everything that a process opens once; `app.state.services`.
 
     Attributes:
+        bulk: connections of its own for the hot path of ingest.
         clock: the present moment, aware, UTC.
         replica: answers reads of telemetry, where the settings name one.
     """
 
     settings: Settings
     db: Database
+    bulk: BulkLane
     redis: Redis
     jobs: Jobs
     files: Files
@@ -82,6 +85,15 @@ async def open_replica(settings: Settings) -> Replica | None:
     return replica
 
 
+def open_bulk_lane(settings: Settings) -> BulkLane:
+    """As many connections as the pool keeps open; made when first used."""
+    return BulkLane(
+        settings.database_url.get_secret_value(),
+        connections=settings.db_pool_size,
+        wait_timeout_s=settings.db_pool_timeout_s,
+    )
+
+
 def open_redis(settings: Settings) -> Redis:
     """A client with short time-outs; it connects when first used, and Redis may be away."""
     return Redis.from_url(
@@ -98,6 +110,8 @@ async def open_services(settings: Settings, *, clock: Callable[[], datetime] = u
         replica = await open_replica(settings)
         if replica is not None:
             stack.push_async_callback(replica.dispose)
+        bulk = open_bulk_lane(settings)
+        stack.push_async_callback(bulk.close)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
         jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()))
@@ -105,6 +119,7 @@ async def open_services(settings: Settings, *, clock: Callable[[], datetime] = u
         yield Services(
             settings=settings,
             db=db,
+            bulk=bulk,
             redis=redis,
             jobs=jobs,
             files=LocalFiles(settings.files_dir),

@@ -22,7 +22,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tenacity": ("edge_agent/uplink.py",),
     "sqlite_utils": ("edge_agent/store/*", "edge_agent/cli.py"),
     "reportlab": ("cloud/reports/render*",),
-    "asyncpg": ("cloud/core/db.py", "*/repository.py", "*/repository/*"),
+    "asyncpg": ("cloud/core/db.py", "cloud/core/bulk.py", "*/repository.py", "*/repository/*"),
     "alembic": ("cloud/core/migrate.py",),
     "dramatiq": ("cloud/core/jobs.py",),
     "jwt": ("cloud/auth/*",),

@@ -150,10 +150,10 @@ async def _send(lane: Lane, requests: Sequence[bytes], readings: int) -> list[fl
     return latencies_ms
 
 
-async def _phase(
-    boxes: Sequence[Box], lanes: Sequence[Lane], pids: tuple[int, int], *, readings: int, batches: int
-) -> Phase:
+async def _phase(boxes: Sequence[Box], port: int, pids: tuple[int, int], *, readings: int, batches: int) -> Phase:
     requests = [[box.batch(readings) for _ in range(WARM_UP_BATCHES + batches)] for box in boxes]
+    # Opened only now: the server closes connections that are quiet for five seconds.
+    lanes = [await Lane.open(port) for _ in boxes]
     warm_up = [_send(lane, mine[:WARM_UP_BATCHES], readings) for lane, mine in zip(lanes, requests, strict=True)]
     await asyncio.gather(*warm_up)
     worker, postmaster = process_cpu_s(pids[0]), server_cpu_s(pids[1])
@@ -161,6 +161,8 @@ async def _phase(
     sent = [_send(lane, mine[WARM_UP_BATCHES:], readings) for lane, mine in zip(lanes, requests, strict=True)]
     latencies = await asyncio.gather(*sent)
     seconds = time.perf_counter() - started
+    for lane in lanes:
+        await lane.close()
     return Phase(
         values=len(boxes) * batches * readings * VALUES_PER_READING,
         seconds=seconds,
@@ -227,12 +229,9 @@ async def measure(hub: Hub, *, batches_200: int, batches_20: int) -> dict[str, f
             await ensure_partitions(conn, "telemetry_readings", first=days[0].date(), last=days[-1].date())
         boxes = [await _enrol(db, number, since) for number in range(GATEWAYS)]
         child, port = await stack.enter_async_context(running_api(hub))
-        lanes = [await Lane.open(port) for _ in boxes]
-        for lane in lanes:
-            stack.push_async_callback(lane.close)
         pids = (child.process.pid, parent_of(await admin.fetchval("SELECT pg_backend_pid()")))
-        large = await _phase(boxes, lanes, pids, readings=200, batches=batches_200)
-        small = await _phase(boxes, lanes, pids, readings=20, batches=batches_20)
+        large = await _phase(boxes, port, pids, readings=200, batches=batches_200)
+        small = await _phase(boxes, port, pids, readings=20, batches=batches_20)
         copied = await _copy_values_per_s(admin, days)
         hot = await _bytes_per_value(admin)
         await _rewrite(admin)

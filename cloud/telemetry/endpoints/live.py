@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cloud.core.db import TenantContext
 from cloud.core.log import get_logger
-from cloud.ingest.endpoints import live_channel
+from cloud.ingest.bell import live_channel
 from cloud.telemetry.deps import ReadableSite
 from cloud.telemetry.schemas import Live
 from cloud.telemetry.service import live as live_service

@@ -190,6 +190,7 @@ async def api(api_settings: Settings, password_hash: str) -> AsyncIterator[Api]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             yield Api(app, services, http, clock, password_hash)
+        await app.state.bell.close()
 
 
 MakePlant = Callable[[Person, UUID, str], Awaitable[tuple[dict[str, Any], dict[str, Any]]]]

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -78,6 +79,7 @@ async def test_enrol_plan_readings_acknowledgement(world: World, agent: dict[str
         "duplicates": 0,
         "rejected": [],
     }
+    await world.api.app.state.bell.close()
     assert ("telemetry.roll_up", {"site_id": UUID(world.site["id"])}) in world.api.jobs.sent
 
 
@@ -252,14 +254,11 @@ async def test_flushes_without_readings_are_acknowledged_too(world: World, agent
 
 async def test_a_database_that_is_away_loses_nothing(world: World, agent: dict[str, str]) -> None:
     body = readings(world.device["id"], 1.0)
-    held = [world.api.services.db.transaction(NOBODY) for _ in range(12)]
-    opened = [await transaction.__aenter__() for transaction in held]
-    try:
+    services = world.api.services
+    async with AsyncExitStack() as held:
+        for _ in range(services.settings.db_pool_size):
+            await held.enter_async_context(services.bulk.transaction(NOBODY))
         answer = await send(world.api, agent, body)
-    finally:
-        for transaction in held:
-            await transaction.__aexit__(None, None, None)
-    assert len(opened) == 12
     assert_problem(answer, 503, "overloaded")
     assert int(answer.headers["Retry-After"]) > 0
     assert (await send(world.api, agent, body)).json()["stored"] == 1

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from cloud.core.db import SYSTEM
-from cloud.ingest.endpoints import live_channel
+from cloud.ingest.bell import live_channel
 from cloud.telemetry.repository.queue import mark
 from cloud.telemetry.service.live import live
 from cloud.telemetry.service.rollup import make_room, roll_up_site

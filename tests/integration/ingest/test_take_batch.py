@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from cloud.core.db import SYSTEM, Database
+from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.fleet.service import CredentialInvalidError
 from cloud.fleet.tables import EdgeGateway
@@ -44,7 +44,7 @@ def batch(*flushes: Flush, epoch: UUID = EPOCH) -> Batch:
 
 async def take(db: Database, plant: Plant, sent: Batch, *, now: datetime = NOW + timedelta(minutes=1)) -> Arrived:
     async with db.transaction(plant.edge.context) as conn:
-        return await take_batch(conn, plant.edge, sent, now=now)
+        return await take_batch(await asyncpg_of(conn), plant.edge, sent, now=now)
 
 
 async def test_a_batch_is_stored_and_acknowledged(db: Database, plant: Plant) -> None:

@@ -1,0 +1,144 @@
+"""The hot path to PostgreSQL: a few connections of their own, driven by asyncpg without a layer between.
+
+For what happens thousands of times a second and is written as literal SQL in a repository. One round trip opens a transaction with its
+tenant context, one ends it. Everything else goes through `cloud.core.db`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+from sqlalchemy import make_url
+
+from cloud.core.db import CONNECT_TIMEOUT_S, DatabaseBusyError, TenantContext, unavailable
+from cloud.core.errors import OverloadedError
+
+BulkConnection: TypeAlias = asyncpg.Connection
+"""One transaction's connection; JSON goes in as text."""
+
+WAITING_PER_CONNECTION = 16
+"""Transactions that may wait for each connection: more would only be given up later, after a longer wait."""
+
+_SETTINGS = {
+    "application_name": "solarhub-bulk",
+    "timezone": "UTC",
+    "jit": "off",
+    # The statements are INSERTs of arrays: no parameter could lead to a better plan, and planning would be done again and again.
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+_CUT = (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+"""The server went away in the middle; nothing was committed, or the batch is a repeat when it comes again."""
+
+
+class BulkLane:
+    """A small pool of connections for bulk statements, opened when first used; closed with `close`."""
+
+    def __init__(
+        self, url: str, *, connections: int, wait_timeout_s: float, waiting_per_connection: int = WAITING_PER_CONNECTION
+    ) -> None:
+        """For one process.
+
+        Args:
+            url: `postgresql://…`, as the application role.
+            connections: transactions at once.
+            wait_timeout_s: longest wait for one of them.
+            waiting_per_connection: transactions that may wait for each; the next one is refused at once.
+        """
+        self._url = url
+        self._connections = connections
+        self._wait_timeout_s = wait_timeout_s
+        self._limit = connections * (1 + waiting_per_connection)
+        self._under_way = 0
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next transaction would be refused."""
+        return self._under_way >= self._limit
+
+    def check_room(self) -> None:
+        """Refuse work early, before anything is spent on it.
+
+        Raises:
+            OverloadedError: if as many transactions wait as may.
+        """
+        if self.is_full:
+            raise OverloadedError(retry_after_s=round(self._wait_timeout_s) + 1)
+
+    @asynccontextmanager
+    async def transaction(self, context: TenantContext) -> AsyncIterator[BulkConnection]:
+        """Open one transaction that sees the rows of `context`; it commits at the end and rolls back on any exception.
+
+        Raises:
+            OverloadedError: if as many transactions wait as may.
+            DatabaseBusyError: if no connection became free in time.
+            DatabaseUnavailableError: if the server is gone.
+        """
+        self.check_room()
+        self._under_way += 1
+        try:
+            pool = await self._opened()
+            conn = await self._acquired(pool)
+            try:
+                await conn.execute(_begin(context))
+                yield conn
+                await conn.execute("COMMIT")
+            except _CUT as error:
+                raise unavailable(self._url, error) from error
+            finally:
+                # Rolls back what was not committed: see `_reset`.
+                await pool.release(conn)
+        finally:
+            self._under_way -= 1
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def _opened(self) -> asyncpg.Pool:
+        if self._pool is None:
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await self._new_pool()
+        return self._pool
+
+    async def _new_pool(self) -> asyncpg.Pool:
+        try:
+            return await asyncpg.create_pool(
+                make_url(self._url).set(drivername="postgresql").render_as_string(hide_password=False),
+                min_size=0,
+                max_size=self._connections,
+                timeout=CONNECT_TIMEOUT_S,
+                server_settings=_SETTINGS,
+                reset=_reset,
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise unavailable(self._url, error) from error
+
+    async def _acquired(self, pool: asyncpg.Pool) -> BulkConnection:
+        try:
+            return await pool.acquire(timeout=self._wait_timeout_s)
+        except TimeoutError as error:
+            raise DatabaseBusyError("no connection of the bulk lane became free in time; try again") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise unavailable(self._url, error) from error
+
+
+def _begin(context: TenantContext) -> str:
+    """BEGIN and the tenant context in one message; identifiers are UUIDs, so nothing in them needs quoting."""
+    organizations = ",".join(str(organization_id) for organization_id in context.organization_ids)
+    sites = ",".join(str(site_id) for site_id in context.site_ids)
+    return f"BEGIN; SELECT solarhub_set_context('{{{organizations}}}', '{{{sites}}}', {context.system})"
+
+
+async def _reset(conn: asyncpg.Connection) -> None:
+    # The context ends with the transaction, and nothing else is ever set on these connections.
+    if conn.is_in_transaction():
+        await conn.execute("ROLLBACK")
