@@ -138,7 +138,15 @@ class ModbusBus:
             reconnect_delay=0,
             trace_connect=self._on_connection,
         )
-        if not await client.connect():
+        try:
+            is_connected = await client.connect()
+        except UnicodeError as error:
+            raise DriverError(
+                f"host {self.host!r} cannot be the name of a machine ({error}); correct the address",
+                retry=False,
+                kind="config",
+            ) from error
+        if not is_connected:
             client.close()
             raise DriverError(
                 f"{self.host}:{self.port} takes no connection within {self.timeout_s:g} s; check the address, the cable and whether "

@@ -91,7 +91,8 @@ class ProfileDriver:
         return self._answer(values)
 
     async def close(self) -> None:
-        """Nothing of its own to release: the bus belongs to the factory."""
+        """Let go of the connection: a device that left the plan must not hold its maker's only one; who shares it opens it again."""
+        await self._bus.close()
 
     def _forget(self) -> None:
         self._fast.forget()

@@ -150,7 +150,8 @@ class SunSpecDriver:
         return await self._inverter_answer(model)
 
     async def close(self) -> None:
-        """Nothing of its own to release: the bus belongs to the factory."""
+        """Let go of the connection: a device that left the plan must not hold its maker's only one; who shares it opens it again."""
+        await self._bus.close()
 
     async def _discover(self) -> None:
         places: dict[int, ModelPlace] = {}

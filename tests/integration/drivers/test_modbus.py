@@ -3,12 +3,17 @@
 import asyncio
 import socket
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 
+from edge_agent.clock import SystemClock
 from edge_agent.drivers.base import DriverError
+from edge_agent.drivers.factory import DriverFactory
 from edge_agent.drivers.modbus import ModbusBus, RefusedAddressError
 from edge_agent.profiles.model import RegisterFunction
+from shared.enums import DeviceType, ProtocolType
+from shared.wire import PlanDevice
 from tests.modbus_server import answer, exception, serve, serve_raw
 
 HOLDING, INPUT = RegisterFunction.HOLDING, RegisterFunction.INPUT
@@ -262,3 +267,39 @@ def test_the_slower_wish_holds_for_a_shared_endpoint() -> None:
     bus = ModbusBus("host", timeout_s=1, request_gap_s=0.5)
     bus.widen(timeout_s=3, request_gap_s=0.1)
     assert (bus.timeout_s, bus.request_gap_s) == (3, 0.5)
+
+
+async def test_a_host_that_can_be_no_name_is_said() -> None:
+    with pytest.raises(DriverError, match="cannot be the name of a machine") as caught:
+        await read(ModbusBus("a" * 70))
+    assert (caught.value.kind, caught.value.retry) == ("config", False)
+
+
+@pytest.mark.parametrize("profile", ["sunspec", "deye_1p_hybrid"])
+async def test_a_device_that_is_given_up_lets_go_of_its_connection(profile: str) -> None:
+    gone = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(260):
+            writer.write(answer(request, [1] * int.from_bytes(request[10:12], "big")))
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    device = PlanDevice(
+        id=UUID(int=1),
+        name="inverter",
+        device_type=DeviceType.INVERTER,
+        protocol=ProtocolType.MODBUS_TCP,
+        profile=profile,
+        connection={"host": "127.0.0.1", "port": port, "slave_id": 1},
+    )
+    driver = DriverFactory(clock=SystemClock()).build(device)
+    with pytest.raises(DriverError):
+        await driver.read()
+    await driver.close()
+    async with asyncio.timeout(5):
+        await gone.wait()
+    server.close()
+    await server.wait_closed()
