@@ -7,6 +7,7 @@ to the last digit.
 
 import asyncio
 import math
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -104,6 +105,8 @@ async def run_day(folder: Path, *, tell: Tell) -> dict[str, Any]:
         DemoError: if a part fails, or the machine is too slow for the virtual day.
     """
     began = time.monotonic()
+    # Asked to end, it ends like after Ctrl-C: a bare SIGTERM would leave the children behind.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     async with emptied(folder), running_stack(folder, durable=False) as stack:
         tell(f"cloud is up at {stack.api_url}")
         result = await _day_on(stack, tell)

@@ -121,3 +121,18 @@ async def test_the_live_demo_shows_its_pages_and_ends_cleanly(tmp_path: Path) ->
     assert process.returncode == 0, rest.decode()
     assert "everything has ended" in rest.decode()
     assert processes_with(str(tmp_path)) == []
+
+
+async def test_a_day_that_is_ended_early_leaves_nothing_running(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(str(SOLARHUB), "demo", "--day", "--folder", str(tmp_path)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(120):
+        assert b"cloud is up" in await process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode not in {0, -signal.SIGTERM}
+    assert processes_with(str(tmp_path)) == []
