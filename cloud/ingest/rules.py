@@ -4,7 +4,7 @@ A reading is stored, flagged and stored, or quarantined; none is dropped.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -134,11 +134,6 @@ def _has_the_columns_type(column: str, value: float | str) -> bool:
     if column in TEXT_COLUMNS:
         return isinstance(value, str) and fits_text_column(column, value)
     return not isinstance(value, str)
-
-
-def columns_in(rows: Iterable[RawRow]) -> Sequence[str]:
-    """Raw columns that at least one row has, in a stable order."""
-    return sorted({column for row in rows for column in row.columns})
 
 
 def _is_sane(key: str, value: Value, rated_kw: float | None) -> bool:

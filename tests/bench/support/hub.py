@@ -14,7 +14,7 @@ import httpx
 from cloud.core.migrate import upgrade
 from cloud.core.roles import ensure_login_role, url_of_login
 from cloud.demo.processes import Child, program, running
-from cloud.embedded import start_services
+from cloud.embedded import erase_postgres, start_services
 from cloud.embedded.process import free_port
 
 _READY_SECONDS = 60
@@ -37,7 +37,7 @@ async def running_hub() -> AsyncIterator[Hub]:
     """A migrated, empty, durable database and a Redis for the length of a block; nothing of it is left behind."""
     with tempfile.TemporaryDirectory(prefix="solarhub-bench-") as name:
         folder = Path(name)
-        async with await start_services(folder, environ={}, durable=True) as servers:
+        async with _erased(folder), await start_services(folder, environ={}, durable=True) as servers:
             await asyncio.to_thread(upgrade, servers.admin_database_url)
             password = secrets.token_urlsafe(24)
             await ensure_login_role(servers.admin_database_url, _LOGIN, password=password)
@@ -50,6 +50,15 @@ async def running_hub() -> AsyncIterator[Hub]:
                 "SOLARHUB_FILES_DIR": str(folder / "files"),
             }
             yield Hub(folder, servers.admin_database_url, app_url, servers.redis_url, environment)
+
+
+@asynccontextmanager
+async def _erased(folder: Path) -> AsyncIterator[None]:
+    """Run by root, the database may lie outside the folder: it is erased with it."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(erase_postgres, folder / "postgres")
 
 
 @asynccontextmanager

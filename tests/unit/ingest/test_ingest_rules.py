@@ -9,7 +9,6 @@ from cloud.ingest.rules import (
     RAW_COLUMNS,
     KnownDevice,
     cloud_flags,
-    columns_in,
     quarantine_reason,
     raw_row,
 )
@@ -93,11 +92,3 @@ def test_what_goes_to_quarantine(at: datetime | None, known: bool, reason: str |
 def test_every_raw_column_is_a_catalogue_metric_or_one_of_its_phases() -> None:
     for key in RAW_COLUMNS:
         assert metric_of(key).name in METRICS
-
-
-def test_columns_in_lists_each_once_in_order() -> None:
-    rows = [
-        raw_row(DEVICE, at=NOW, seq=1, quality=Quality.GOOD, values=values, now=NOW)
-        for values in ({"dc_power_kw": 1.0}, {"ac_power_kw": 1.0, "dc_power_kw": None})
-    ]
-    assert columns_in(rows) == ["ac_power_kw", "dc_power_kw"]
