@@ -9,6 +9,7 @@ from cloud.demo.client import CloudClient
 
 TIMEZONE = "Asia/Karachi"
 _LATITUDE, _LONGITUDE = 31.52, 74.36
+_SENSOR_SPEAKS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,16 @@ async def register_home(
         client: logged in.
         endpoints: where the simulated devices listen, as `solarhub-edge simulate --json` prints them.
         commissioned_at: readings before it would count for nothing.
-        poll_interval_s: of every device.
+        poll_interval_s: of every device that is asked; the sensor speaks by itself, at most every half minute.
     """
     slug = f"demo-{commissioned_at:%Y%m%d}-{endpoints['meter']['port']}"
     organization = await client.post("/organizations", {"name": "Demo Solar", "slug": slug})
     site = await client.post("/sites", _site(organization["id"]))
-    for device in _devices(endpoints):
+    for device in _devices(endpoints, poll_interval_s):
         await client.post(
             "/devices",
             {
                 "site_id": site["id"],
-                "poll_interval_s": poll_interval_s,
                 "commissioned_at": commissioned_at.isoformat(),
                 **device,
             },
@@ -86,10 +86,10 @@ def _site(organization_id: str) -> dict[str, Any]:
     }
 
 
-def _devices(endpoints: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _devices(endpoints: Mapping[str, Mapping[str, Any]], poll_interval_s: float) -> list[dict[str, Any]]:
     hybrid = {**endpoints["hybrid"], "timeout_seconds": 5}
     mqtt = endpoints["mqtt"]
-    modbus = {"protocol": "modbus_tcp"}
+    modbus = {"protocol": "modbus_tcp", "poll_interval_s": poll_interval_s}
     return [
         {
             **modbus,
@@ -126,6 +126,7 @@ def _devices(endpoints: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
             "name": "Irradiance sensor",
             "device_type": "sensor",
             "protocol": "mqtt",
+            "poll_interval_s": max(poll_interval_s, _SENSOR_SPEAKS_EVERY_S),
             "profile": "irradiance_json",
             "connection_config": {"broker": mqtt["host"], "port": mqtt["port"], "topic_prefix": mqtt["topic_prefix"]},
         },
