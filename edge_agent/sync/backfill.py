@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import sqlite3
 from dataclasses import dataclass
 
-from edge_agent.clock import Clock
+from edge_agent.clock import Clock, to_ms
 from edge_agent.config import EdgeSettings
 from edge_agent.store.boots import Timeline
 from edge_agent.store.buffer import Buffer
-from edge_agent.store.state import LAST_ACK_AT, set_fact
+from edge_agent.store.state import LAST_ACK_AT, record_event, set_fact
 from edge_agent.supervise import Progress
 from edge_agent.sync.session import Session, within
 from edge_agent.uplink import RefusedError, UnreachableError, Uplink, UplinkError
@@ -108,12 +109,18 @@ class BackfillLane:
             await self._session.hold("backfill", RefusedError(200, {"code": "ack_without_progress", **problem}))
             return
         now = self._timeline.now()
-        await self._buffer.ack(seq, also=lambda connection: set_fact(connection, LAST_ACK_AT, now.isoformat()))
+
+        def note(connection: sqlite3.Connection) -> None:
+            # In the transaction that deletes the readings: what the cloud would not take as one is on record, or still here.
+            set_fact(connection, LAST_ACK_AT, now.isoformat())
+            if ack.rejected:
+                reasons = sorted({each.reason for each in ack.rejected})
+                detail = {"count": len(ack.rejected), "reasons": reasons, "up_to_seq": seq}
+                record_event(connection, to_ms(now), "readings_rejected", detail)
+
+        await self._buffer.ack(seq, also=note)
         self._session.state.last_ack_at = now
         self._epoch_is_unproven = False
-        if ack.rejected:
-            reasons = sorted({each.reason for each in ack.rejected})
-            self._session.event("readings_rejected", {"count": len(ack.rejected), "reasons": reasons, "up_to_seq": seq})
 
     async def _take_refusal(self, error: RefusedError, flushes: list[Flush]) -> None:
         """Do what gets the lane on again without losing a reading."""
