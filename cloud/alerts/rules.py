@@ -45,8 +45,3 @@ def silences(
     if gateway_heard_at is not None and now - gateway_heard_at >= longest:
         return (Silence(device_id=None, since=gateway_heard_at),)
     return tuple(Silence(device.id, device.heard_at) for device in devices if now - device.heard_at >= longest)
-
-
-def may_notify(*, now: datetime, last_notified_at: datetime | None, cooldown: timedelta) -> bool:
-    """Whether a rule may notify again about the same device; the alert itself opens in any case."""
-    return last_notified_at is None or now - last_notified_at >= cooldown

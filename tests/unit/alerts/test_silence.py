@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.alerts.rules import HeardDevice, Silence, may_notify, silences
+from cloud.alerts.rules import HeardDevice, Silence, silences
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 LONGEST = timedelta(minutes=10)
@@ -46,9 +46,3 @@ def test_one_gateway_alert_or_only_silent_devices(gateway: datetime | None, devi
         assert len(result) == 1
     else:
         assert len(result) == sum(NOW - device.heard_at >= LONGEST for device in devices)
-
-
-def test_cooldown() -> None:
-    assert may_notify(now=NOW, last_notified_at=None, cooldown=timedelta(hours=1))
-    assert not may_notify(now=NOW, last_notified_at=ago(59), cooldown=timedelta(hours=1))
-    assert may_notify(now=NOW, last_notified_at=ago(60), cooldown=timedelta(hours=1))
