@@ -17,12 +17,14 @@ import cloud.auth.tables
 import cloud.billing.tables
 import cloud.devices.tables
 import cloud.fleet.tables
+import cloud.ingest.days.tables
 import cloud.ingest.tables
 import cloud.reports.tables
 import cloud.sites.tables
 import cloud.telemetry.tables
 import cloud.web.tables  # noqa: F401  importing a domain's tables registers them with Base
-from cloud.core.db import Base, async_url
+from cloud.core.db import Base
+from cloud.core.engine import async_url
 from cloud.core.migrate import MigrationError
 
 LOCK_TIMEOUT = "10s"

@@ -4,13 +4,14 @@ Queries run as SQLAlchemy Core on an `AsyncConnection` (`await conn.execute(sele
 lazy loading). Hot paths take the asyncpg connection below it with `asyncpg_of`.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, cast
+from functools import partial
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -32,11 +33,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from cloud.core.engine import create_engine
 from cloud.core.errors import OverloadedError
 from shared.errors import SolarHubError
 
@@ -59,10 +61,6 @@ JsonObject = dict[str, Any]
 
 DRIVER_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError)
 """What statements on the connection of `asyncpg_of` raise; SQLAlchemy's are `DBAPIError` with one of these inside."""
-
-
-class DatabaseUrlError(SolarHubError):
-    """The database address cannot be understood."""
 
 
 class _NoConnectionError(OverloadedError):
@@ -165,26 +163,8 @@ SYSTEM = TenantContext(system=True)
 _SET_CONTEXT = text(
     "SELECT solarhub_set_context(CAST(:organization_ids AS uuid[]), CAST(:site_ids AS uuid[]), CAST(:is_system AS boolean))"
 )
+_AnswerT = TypeVar("_AnswerT")
 _WHO_AM_I = text("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
-
-
-def async_url(url: str) -> str:
-    """Name the driver in an address given as `postgresql://user:password@host:port/database`.
-
-    Raises:
-        DatabaseUrlError: if it is no PostgreSQL address; the text never holds the password.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise DatabaseUrlError(
-            "the database address cannot be read; write it as postgresql://user:password@host:5432/database"
-        ) from error
-    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
-        raise DatabaseUrlError(
-            f"the database address names {parsed.drivername!r}; Solar Hub needs postgresql://user:password@host:5432/database"
-        )
-    return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def _place(url: str) -> str:
@@ -202,42 +182,6 @@ def unavailable(url: str, cause: BaseException) -> DatabaseUnavailableError:
     )
 
 
-def create_engine(
-    url: str,
-    *,
-    pool_size: int = 5,
-    max_overflow: int = 10,
-    pool_timeout_s: float = 10.0,
-    statement_cache_size: int = 100,
-    read_only: bool = False,
-) -> AsyncEngine:
-    """Build an engine on asyncpg; nothing is connected yet.
-
-    Args:
-        url: `postgresql://...`.
-        pool_size: connections kept open.
-        max_overflow: connections opened beyond that under load.
-        pool_timeout_s: longest wait for a free connection.
-        statement_cache_size: prepared statements kept per connection; 0 behind a transaction-pooling PgBouncer.
-        read_only: every transaction refuses to write.
-    """
-    read_only_setting = {"default_transaction_read_only": "on"} if read_only else {}
-    return create_async_engine(
-        async_url(url),
-        pool_size=pool_size,
-        max_overflow=max_overflow,
-        pool_timeout=pool_timeout_s,
-        pool_pre_ping=True,
-        hide_parameters=True,  # an error's text goes into the log: no hashes and no people's data with it
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
-            "statement_cache_size": statement_cache_size,
-            "prepared_statement_cache_size": statement_cache_size,
-            "server_settings": {"application_name": "solarhub", "timezone": "UTC", **read_only_setting},
-        },
-    )
-
-
 async def set_context(conn: AsyncConnection, context: TenantContext) -> None:
     """Change whose rows the running transaction sees; it ends with the transaction.
 
@@ -251,6 +195,10 @@ async def set_context(conn: AsyncConnection, context: TenantContext) -> None:
             "is_system": context.system,
         },
     )
+
+
+async def _greet(conn: AsyncConnection) -> None:
+    await conn.execute(text("SELECT 1"))
 
 
 class Database:
@@ -296,6 +244,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=max_overflow,
             pool_timeout_s=pool_timeout_s,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
             statement_cache_size=statement_cache_size,
             read_only=read_only,
         )
@@ -318,15 +267,25 @@ class Database:
             DatabaseUnavailableError: if the server is gone.
             DatabaseBusyError: if no connection became free in time.
         """
-        async with self._connection() as conn, conn.begin():
-            await set_context(conn, context)
-            yield conn
+        async with AsyncExitStack() as stack:
+            yield await self._open(stack, partial(set_context, context=context))
 
     @asynccontextmanager
     async def plain_transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open one transaction without a tenant context: for administration of roles and databases."""
-        async with self._connection() as conn, conn.begin():
-            yield conn
+        async with AsyncExitStack() as stack:
+            yield await self._open(stack, _greet)
+
+    async def read_alone(self, read: Callable[[AsyncConnection], Awaitable[_AnswerT]]) -> _AnswerT:
+        """Do a read that is one statement, which then is a transaction of its own: one round trip instead of four.
+
+        It has no tenant context, so it sees what belongs to no tenant, or what a function of the database shows it.
+
+        Args:
+            read: sends the statement; it is asked again on another connection if the server has ended the first one.
+        """
+        async with AsyncExitStack() as stack:
+            return await self._try_twice(stack, partial(self._read_alone, read=read))
 
     async def ping(self) -> None:
         """Ask the server for a sign of life.
@@ -334,8 +293,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: if it gives none.
         """
-        async with self._connection() as conn:
-            await conn.execute(text("SELECT 1"))
+        await self.read_alone(_greet)
 
     async def dispose(self) -> None:
         """Close every connection of the pool."""
@@ -357,6 +315,43 @@ class Database:
         finally:
             await conn.close()
 
+    async def _open(
+        self, stack: AsyncExitStack, first: Callable[[AsyncConnection], Awaitable[None]]
+    ) -> AsyncConnection:
+        """A transaction in which `first` has been sent; it ends with the stack."""
+        return await self._try_twice(stack, partial(self._begin, first=first))
+
+    async def _try_twice(
+        self, stack: AsyncExitStack, start: Callable[[AsyncExitStack], Awaitable[_AnswerT]]
+    ) -> _AnswerT:
+        """Start on a connection that was kept open; on another one if the server has ended it meanwhile.
+
+        Nothing of the caller's was sent by then. What was opened moves onto the stack.
+        """
+        try:
+            async with AsyncExitStack() as attempt:
+                answer = await start(attempt)
+                stack.push_async_exit(attempt.pop_all())
+                return answer
+        except DBAPIError as error:
+            if not _is_connection_lost(error):
+                raise
+        return await start(stack)
+
+    async def _begin(
+        self, stack: AsyncExitStack, first: Callable[[AsyncConnection], Awaitable[None]]
+    ) -> AsyncConnection:
+        conn = await stack.enter_async_context(self._connection())
+        await stack.enter_async_context(conn.begin())
+        await first(conn)
+        return conn
+
+    async def _read_alone(
+        self, stack: AsyncExitStack, read: Callable[[AsyncConnection], Awaitable[_AnswerT]]
+    ) -> _AnswerT:
+        conn = await stack.enter_async_context(self._connection())
+        return await read(await conn.execution_options(isolation_level="AUTOCOMMIT"))
+
     async def _refuse_privileged_role(self) -> None:
         async with self._connection() as conn:
             role = (await conn.execute(_WHO_AM_I)).one()
@@ -372,6 +367,11 @@ def is_broken_connection(error: BaseException | None) -> bool:
     """Whether a driver's error says that the connection is gone, rather than that a statement was wrong."""
     closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
     return closed or isinstance(error, asyncpg.PostgresConnectionError)
+
+
+def _is_connection_lost(error: DBAPIError) -> bool:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or state.startswith(("08", "57P"))  # connection errors; the server shuts down
 
 
 async def asyncpg_of(conn: AsyncConnection) -> asyncpg.Connection:

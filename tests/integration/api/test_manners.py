@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from cloud.core.db import SYSTEM, asyncpg_of, create_engine
+from cloud.core.db import SYSTEM, asyncpg_of
+from cloud.core.engine import create_engine
 from cloud.web import errors
 from cloud.web.deps import Conn
 from cloud.web.idempotency import sweep_old_keys

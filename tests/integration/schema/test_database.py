@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.accounts.tables import Organization, OrganizationMember
@@ -18,11 +19,11 @@ from cloud.core.db import (
     Database,
     DatabaseBusyError,
     DatabaseUnavailableError,
-    DatabaseUrlError,
     PrivilegedRoleError,
     TenantContext,
     asyncpg_of,
 )
+from cloud.core.engine import DatabaseUrlError
 from cloud.devices.tables import Device
 from cloud.sites.tables import Site
 from shared.enums import DeviceStatus, DeviceType, OrgMemberRole, ProtocolType
@@ -159,17 +160,73 @@ async def test_a_full_pool_is_busy_and_not_broken(fresh_database: FreshDatabase)
     await database.dispose()
 
 
+async def _end_connections(fresh_database: FreshDatabase) -> None:
+    """As a restart of the server does."""
+    admin = await asyncpg.connect(fresh_database.admin_url)
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await admin.close()
+
+
+async def _backend(database: Database) -> int:
+    async with database.transaction(SYSTEM) as conn:
+        await asyncio.sleep(0.05)  # so that the others take connections of their own
+        return int(await conn.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
 async def test_connections_that_the_server_ended_are_replaced(
     fresh_database: FreshDatabase, database: Database
 ) -> None:
+    before = set(await asyncio.gather(*(_backend(database) for _ in range(4))))
+    assert len(before) == 4
+    await _end_connections(fresh_database)
+    after = set(await asyncio.gather(*(_backend(database) for _ in range(4))))
+    assert len(after) == 4
+    assert not before & after
+
+
+async def test_a_ping_and_a_read_alone_survive_connections_that_the_server_ended(
+    fresh_database: FreshDatabase, database: Database
+) -> None:
+    async def one(conn: AsyncConnection) -> int:
+        return int(await conn.scalar(text("SELECT 1")) or 0)
+
+    for _ in range(3):
+        assert await database.read_alone(one) == 1
+        await _end_connections(fresh_database)
+        await database.ping()
+        await _end_connections(fresh_database)
+
+
+async def test_what_the_caller_sent_is_not_sent_twice(fresh_database: FreshDatabase, database: Database) -> None:
+    entered = []
+
+    async def work() -> None:
+        async with database.transaction(SYSTEM) as conn:
+            entered.append(conn)
+            await _end_connections(fresh_database)
+            await conn.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError):
+        await work()
+    assert len(entered) == 1
     await database.ping()
-    admin = await asyncpg.connect(fresh_database.admin_url)
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    await admin.close()
-    await asyncio.sleep(0.05)
-    await database.ping()
+
+
+async def test_a_read_alone_leaves_no_transaction_behind(fresh_database: FreshDatabase) -> None:
+    database = await Database.connect(fresh_database.app_url, pool_size=1, max_overflow=0)
+
+    async def look(conn: AsyncConnection) -> tuple[int, bool]:
+        driver = await asyncpg_of(conn)
+        return int(await conn.scalar(text("SELECT pg_backend_pid()")) or 0), driver.is_in_transaction()
+
+    backend, is_open = await database.read_alone(look)
+    assert not is_open
+    async with database.transaction(SYSTEM) as conn:
+        assert await conn.scalar(text("SELECT pg_backend_pid()")) == backend
+        assert (await asyncpg_of(conn)).is_in_transaction(), "the next one has transactions as ever"
+    await database.dispose()
 
 
 @pytest.mark.parametrize(
