@@ -22,6 +22,7 @@ from cloud.fleet.recognition import Recognition
 from cloud.fleet.service import Fleet
 from cloud.ingest.bell import Bell
 from cloud.ingest.endpoints import router as ingest_router
+from cloud.ingest.writer import BatchWriter
 from cloud.reports.endpoints import router as reports_router
 from cloud.sites.endpoints import router as sites_router
 from cloud.telemetry.endpoints import router as telemetry_router
@@ -63,6 +64,7 @@ def attach(app: FastAPI, services: Services) -> None:
     app.state.fleet = Fleet(services.secrets, plan_rules)
     app.state.recognition = Recognition()
     app.state.bell = Bell(services.jobs, services.redis)
+    app.state.writer = BatchWriter(services.bulk)
     app.state.live = LiveHub(services.redis)
 
 
@@ -82,6 +84,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             _log.info("api_ready", version=__version__)
             yield
             notify_systemd("STOPPING=1")
+            await app.state.writer.close()
             await app.state.bell.close()
 
     app = FastAPI(

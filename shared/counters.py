@@ -58,6 +58,7 @@ __all__ = [
     "allocate",
     "energy_deltas",
     "increments",
+    "moment_of",
     "unix_us",
     "wh_of",
 ]
@@ -116,7 +117,10 @@ class Points:
     def of(cls, pairs: Iterable[tuple[int, int | None]]) -> "Points":
         """Of the values that are there."""
         known = [(at, value) for at, value in pairs if value is not None]
-        return cls([at for at, _ in known], [value for _, value in known])
+        if not known:
+            return cls()
+        moments, values = zip(*known, strict=True)
+        return cls(moments, values)
 
     def between(self, first: int, last: int) -> "Points":
         """Those from the first to the last moment, both included."""

@@ -3,12 +3,16 @@
 Bodies are JSON, gzip-compressed above a kilobyte. Every body carries `schema_version`; the cloud takes `MIN_SUPPORTED` to
 `SCHEMA_VERSION` and refuses others with the code `schema_version_unsupported`.
 
-Readings travel as they are stored at the edge: one `Flush` per committed row of the agent's outbox, columnar per device. `seq` counts
-flushes without a hole within an `epoch` (one life of the agent's store): the cloud answers the highest contiguous `seq` it has
-committed, and the agent deletes only what is acknowledged.
+The agent stores readings as flushes: one `Flush` per committed row of its outbox, columnar per device. `seq` counts flushes without a
+hole within an `epoch` (one life of the agent's store): the cloud answers the highest contiguous `seq` it has committed, and the agent
+deletes only what is acknowledged. A batch carries the readings of many flushes, columnar per device over all of them: an agent that polls
+every ten seconds has one reading of a device in a flush, and thousands of columns of one value are slow to write and to read.
+
+Version 2 joined the flushes of a batch; version 1 (`FlushBatch`) sent them one by one.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, model_validator
@@ -17,7 +21,7 @@ from shared.alert_rules import Condition
 from shared.enums import AlertSeverity, DeviceType, ProtocolType, TimeQuality
 from shared.readings import Value
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MIN_SUPPORTED = 1
 
 MAX_READINGS_PER_BATCH = 5_000
@@ -122,6 +126,16 @@ class EnrolAnswer(Versioned):
     server_time: AwareDatetime
 
 
+def _check_lengths(readings: int, quality: Sequence[int], values: Mapping[str, Sequence[Value]]) -> None:
+    if len(quality) != readings:
+        raise ValueError(f"quality has {len(quality)} entries for {readings} readings; send one per reading")
+    for key, column in values.items():
+        if len(column) != readings:
+            raise ValueError(
+                f"values.{key} has {len(column)} entries for {readings} readings; send one per reading, null where absent"
+            )
+
+
 class Block(WireModel):
     """Readings of one device in one flush, column by column.
 
@@ -138,15 +152,8 @@ class Block(WireModel):
     values: dict[MetricKey, tuple[Value, ...]]
 
     @model_validator(mode="after")
-    def _columns_are_equally_long(self) -> "Block":
-        n = len(self.offsets_ms)
-        if len(self.quality) != n:
-            raise ValueError(f"quality has {len(self.quality)} entries for {n} readings; send one per reading")
-        for key, column in self.values.items():
-            if len(column) != n:
-                raise ValueError(
-                    f"values.{key} has {len(column)} entries for {n} readings; send one per reading, null where absent"
-                )
+    def _columns_are_equally_long(self) -> Self:
+        _check_lengths(len(self.offsets_ms), self.quality, self.values)
         return self
 
 
@@ -164,14 +171,68 @@ class Flush(WireModel):
         return sum(len(block.offsets_ms) for block in self.blocks)
 
 
-class ReadingBatch(Versioned):
-    """`POST edge/readings`: flushes in ascending, gapless order of `seq`."""
+class Stretch(WireModel):
+    """Readings of one device in one batch, column by column, in the order of their flushes.
 
+    Attributes:
+        seqs: number of the flush that holds the reading, one per reading.
+        offsets_ms: milliseconds from the batch's `started_at`, one per reading.
+        quality: bits of `shared.enums.Quality`, one per reading; a clock that had not been synced is told here.
+        values: as `Block.values`.
+    """
+
+    device_id: UUID
+    seqs: tuple[int, ...] = Field(min_length=1)
+    offsets_ms: tuple[int, ...]
+    quality: tuple[int, ...]
+    values: dict[MetricKey, tuple[Value, ...]]
+
+    @model_validator(mode="after")
+    def _columns_are_equally_long(self) -> Self:
+        if len(self.offsets_ms) != len(self.seqs):
+            raise ValueError(
+                f"offsets_ms has {len(self.offsets_ms)} entries for {len(self.seqs)} readings; send one per reading"
+            )
+        _check_lengths(len(self.seqs), self.quality, self.values)
+        return self
+
+
+class ReadingBatch(Versioned):
+    """`POST edge/readings`: the readings of the flushes `first_seq` to `last_seq`, none missing; a flush may be empty.
+
+    Attributes:
+        started_at: the moment that offsets count from.
+        stretches: one per device and set of metric keys.
+    """
+
+    epoch: UUID
+    first_seq: int = Field(ge=1)
+    last_seq: int
+    started_at: AwareDatetime
+    stretches: tuple[Stretch, ...]
+
+    @model_validator(mode="after")
+    def _sequence_is_whole(self) -> Self:
+        if self.last_seq < self.first_seq:
+            raise ValueError(f"last_seq is {self.last_seq}, before first_seq {self.first_seq}")
+        for index, stretch in enumerate(self.stretches):
+            for seq in stretch.seqs:
+                if not self.first_seq <= seq <= self.last_seq:
+                    raise ValueError(
+                        f"stretches[{index}].seqs holds {seq}, outside {self.first_seq} to {self.last_seq}"
+                    )
+        return self
+
+
+class FlushBatch(Versioned):
+    """`POST edge/readings` as version 1 sends it: flushes in ascending, gapless order of `seq`."""
+
+    schema_version: int = 1
     epoch: UUID
     flushes: tuple[Flush, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _sequence_is_contiguous(self) -> "ReadingBatch":
+    def _sequence_is_contiguous(self) -> Self:
         first = self.flushes[0].seq
         for index, flush in enumerate(self.flushes):
             if flush.seq != first + index:

@@ -5,11 +5,12 @@ tenant context, one ends it. Everything else goes through `cloud.core.db`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
+import msgspec
 from sqlalchemy import make_url
 
 from cloud.core.db import CONNECT_TIMEOUT_S, DatabaseBusyError, TenantContext, unavailable
@@ -32,6 +33,23 @@ _SETTINGS = {
 
 _CUT = (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 """The server went away in the middle; nothing was committed, or the batch is a repeat when it comes again."""
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def pg_array(values: Sequence[object]) -> str:
+    """A column as the text of a PostgreSQL array, for a parameter written as `$1::text::real[]`.
+
+    A JSON array of numbers, booleans, UUIDs, dates and nulls differs from it only in its brackets. Texts differ in how they escape:
+    these travel as `json_text`, read by `jsonb_array_elements_text`.
+    """
+    return f"{{{_encode(values)[1:-1].decode()}}}"
+
+
+def json_text(values: object) -> str:
+    """An object, or a column of texts or objects, as JSON: for a parameter written as `$1::text::jsonb`; None is JSON's null."""
+    return _encode(values).decode()
 
 
 class BulkLane:
@@ -61,6 +79,11 @@ class BulkLane:
         """Whether the next transaction would be refused."""
         return self._under_way >= self._limit
 
+    @property
+    def retry_after_s(self) -> int:
+        """When somebody who found no room may come back."""
+        return round(self._wait_timeout_s) + 1
+
     def check_room(self) -> None:
         """Refuse work early, before anything is spent on it.
 
@@ -68,7 +91,7 @@ class BulkLane:
             OverloadedError: if as many transactions wait as may.
         """
         if self.is_full:
-            raise OverloadedError(retry_after_s=round(self._wait_timeout_s) + 1)
+            raise OverloadedError(retry_after_s=self.retry_after_s)
 
     @asynccontextmanager
     async def transaction(self, context: TenantContext) -> AsyncIterator[BulkConnection]:

@@ -21,7 +21,7 @@ from cloud.core.db import TenantContext
 from cloud.demo.edge import AgentProcess, Simulation, simulated_devices
 from cloud.demo.home import TIMEZONE, Home, register_home, watch_for_silence
 from cloud.demo.stack import DemoError, Stack, emptied, running_stack
-from cloud.ingest.repository import SiteCounts, site_counts
+from cloud.ingest.repository.ledger import SiteCounts, site_counts
 from cloud.telemetry.repository.counts import bucket_counts
 from shared.enums import DeviceType
 

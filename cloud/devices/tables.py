@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Identity, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.core.db import Base, HasId, JsonObject, Tracked, pg_enum
@@ -23,11 +23,13 @@ class Device(HasId, Tracked, Base):
         poll_interval_s: seconds between two readings.
         commissioned_at: readings dated before it are flagged and left out of energy.
         metadata_: free facts; the column is called `metadata`.
+        number: short key of the device's raw readings; never shown.
     """
 
     __tablename__ = "devices"
     __table_args__ = (
         UniqueConstraint("serial_number"),
+        UniqueConstraint("number"),
         UniqueConstraint("site_id", "id"),
         ForeignKeyConstraint(
             ["site_id", "organization_id"], ["sites.id", "sites.organization_id"], ondelete="RESTRICT"
@@ -63,3 +65,4 @@ class Device(HasId, Tracked, Base):
     last_seen_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     metadata_: Mapped[JsonObject] = mapped_column("metadata", server_default=text("'{}'::jsonb"))
+    number: Mapped[int] = mapped_column(Identity(always=True))

@@ -1,20 +1,21 @@
-"""A batch sorted into the columns of `telemetry_readings`, without an object per reading.
+"""Batches sorted into the columns of `telemetry_readings`, without an object per reading.
 
-What it means is said reading by reading in `rules` (`quarantine_reason`, `raw_row`, `snapshot_of`); here the same is done column by
-column, several times faster, and a property test holds the two equal.
+What it means is said reading by reading in `rules` (`quarantine_reason`, `raw_row`, `snapshot_of`, `dirty_buckets`); here the same is done
+column by column, several times faster, and a property test holds the two equal.
 """
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
+from typing import TypeVar
 from uuid import UUID
 
 from cloud.ingest.rules import (
     EARLIEST,
     FUTURE_TOLERANCE,
     LATEST_OFFSET,
+    NEVER_IN_ROLLUPS,
     RAW_COLUMNS,
     TEXT_COLUMNS,
     KnownDevice,
@@ -22,32 +23,39 @@ from cloud.ingest.rules import (
     Snapshot,
     fits_text_column,
     json_safe,
+    largest_in,
     quarantine_reason,
     snapshot_of,
 )
-from cloud.ingest.schemas import Batch, Block, Flush
-from shared.enums import Quality, TimeQuality
+from cloud.ingest.schemas import Batch, Cell, Stretch
+from shared.counters import moment_of, unix_us
+from shared.enums import Quality
 from shared.metrics import UnknownMetricError, metric_of
 from shared.readings import Value
 
 KNOWN_BITS = int(~Quality.GOOD)
 """Bits that an agent of today can set; others are of no meaning here."""
 
-_TIME_UNCERTAIN, _FUTURE = int(Quality.TIME_UNCERTAIN), int(Quality.FUTURE)
-_BEFORE_DEVICE, _OUT_OF_RANGE = int(Quality.BEFORE_DEVICE), int(Quality.OUT_OF_RANGE)
+QUARTER_HOUR_US = 900_000_000
+
+_FUTURE, _BEFORE_DEVICE, _OUT_OF_RANGE = int(Quality.FUTURE), int(Quality.BEFORE_DEVICE), int(Quality.OUT_OF_RANGE)
 _NEVER_NEWEST = int(Quality.LINK_DOWN | Quality.FUTURE)
-_LARGEST = sys.float_info.max  # beyond it only infinity; comparisons with NaN are false
+_NEVER_IN_ROLLUPS = int(NEVER_IN_ROLLUPS)
+_EARLIEST_US = unix_us(EARLIEST)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Where values of a key go, and between which bounds a number can be true."""
+    """Where values of a key go, what the column can hold, and between which bounds a number can be true."""
 
     key: str
     column: str | None
     is_text: bool
     low: float
     high: float
+    limit: float
 
 
 @dataclass(slots=True)
@@ -55,169 +63,290 @@ class _Newest:
     """The newest reading of a device so far, by its place."""
 
     device: KnownDevice
-    at: datetime
+    at_us: int
     quality: int
-    block: Block
+    stretch: Stretch
     index: int
 
 
 @dataclass(slots=True)
-class SortedBatch:
-    """Columns of equal length, one entry per reading that becomes a row.
+class Rows:
+    """Rows of one or several batches, column by column; all columns are equally long after `fill`.
 
     Attributes:
+        device_numbers: `devices.number` of each row.
+        moments_us: microseconds of Unix time.
         columns: raw column -> values.
         extras: of the readings that have values without a column: place -> metric key -> value.
-        rejected: readings for quarantine.
-        newest: of each device, its newest reading that may stand in the snapshot.
     """
 
-    device_ids: list[UUID] = field(default_factory=list)
-    moments: list[datetime] = field(default_factory=list)
+    site_ids: list[UUID] = field(default_factory=list)
+    device_numbers: list[int] = field(default_factory=list)
+    moments_us: list[int] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     qualities: list[int] = field(default_factory=list)
     columns: dict[str, list[Value]] = field(default_factory=dict)
     extras: dict[int, dict[str, Value]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.moments_us)
+
+    def fill(self) -> None:
+        """Make every column as long as there are rows."""
+        rows = len(self)
+        for column in self.columns.values():
+            column.extend([None] * (rows - len(column)))
+
+
+@dataclass(slots=True)
+class SortedBatch:
+    """What became of one batch's readings.
+
+    Attributes:
+        first_row: of the batch in the rows that it was sorted into.
+        end_row: behind its last one.
+        flagged: rows with a quality flag.
+        rejected: readings for quarantine.
+        dirty: device and start of each quarter-hour (Unix microseconds) that a row enters.
+        newest: of each device, its newest reading that may stand in the snapshot.
+    """
+
+    first_row: int
+    end_row: int = 0
+    flagged: int = 0
     rejected: list[Quarantined] = field(default_factory=list)
+    dirty: set[tuple[UUID, int]] = field(default_factory=set)
     newest: dict[UUID, _Newest] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows."""
-        return len(self.moments)
+        return self.end_row - self.first_row
 
     def snapshots(self, now: datetime) -> list[Snapshot]:
         """The newest readings, one per device that has any, in the order of device ids: every writer locks in the same order."""
         found = (
-            snapshot_of(best.device, at=best.at, quality=Quality(best.quality), values=_values_at(best), now=now)
+            snapshot_of(
+                best.device,
+                at=moment_of(best.at_us),
+                quality=Quality(best.quality),
+                values=_values_at(best.stretch, best.index),
+                now=now,
+            )
             for _, best in sorted(self.newest.items())
         )
         return [snapshot for snapshot in found if snapshot is not None]
 
 
-def sort_batch(batch: Batch, devices: Mapping[UUID, KnownDevice], *, now: datetime, after_seq: int = 0) -> SortedBatch:
-    """Sort the flushes of a batch that come after `after_seq`."""
-    result = SortedBatch()
-    for flush in batch.flushes:
-        if flush.seq > after_seq:
-            for block in flush.blocks:
-                _take_block(result, flush, block, devices.get(block.device_id), now)
-    rows = len(result)
-    for column in result.columns.values():
-        column.extend([None] * (rows - len(column)))
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The limits of time that a batch is judged by, in microseconds of Unix time."""
+
+    now: datetime
+    latest_us: int
+    future_us: int
+
+
+def sort_batch(
+    batch: Batch, devices: Mapping[UUID, KnownDevice], *, site_id: UUID, now: datetime, into: Rows, after_seq: int = 0
+) -> SortedBatch:
+    """Sort the readings of a batch that come after `after_seq`; call `into.fill` after the last batch."""
+    result = SortedBatch(len(into))
+    times = _Times(now, unix_us(now + LATEST_OFFSET), unix_us(now + FUTURE_TOLERANCE))
+    for stretch in batch.stretches:
+        _take_stretch(into, result, stretch, devices.get(stretch.device_id), times=times, after_seq=after_seq)
+    result.rejected.sort(key=lambda reading: reading.seq)
+    result.end_row = len(into)
+    into.site_ids.extend([site_id] * len(result))
+    result.flagged = len(result) - into.qualities[result.first_row :].count(0)
     return result
 
 
-def _take_block(result: SortedBatch, flush: Flush, block: Block, device: KnownDevice | None, now: datetime) -> None:
-    kept: list[int] = []
-    best = result.newest.get(block.device_id)
-    first_row = len(result.moments)
-    latest, sent = now + LATEST_OFFSET, block.quality
-    added = _TIME_UNCERTAIN if flush.time_quality is TimeQuality.UNKNOWN else 0
-    for index, offset_ms in enumerate(block.offsets_ms):
-        at = _moment(flush.started_at, offset_ms)
-        if device is None or at is None or not EARLIEST <= at <= latest:
-            result.rejected.append(_rejected(flush, block, index, at, known=device is not None, now=now))
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The readings of a stretch that become rows.
+
+    Attributes:
+        places: where they stand in the stretch.
+        sent: flags that the agent set.
+        flags: these and what the cloud adds by time.
+    """
+
+    device: KnownDevice
+    places: Sequence[int]
+    moments_us: list[int]
+    sent: list[int]
+    flags: list[int]
+
+
+def _take_stretch(
+    rows: Rows, result: SortedBatch, stretch: Stretch, device: KnownDevice | None, *, times: _Times, after_seq: int
+) -> None:
+    places = _places(result, stretch, device, times=times, after_seq=after_seq)
+    if device is None or not places:
+        return
+    moments_us = _at(stretch.moments_us, places)
+    sent = [bits & KNOWN_BITS for bits in _at(stretch.quality, places)]
+    kept = _Kept(device, places, moments_us, sent, _flags(sent, moments_us, device, times))
+    _note_newest(result, stretch, kept)
+    _note_dirty(result, kept)
+    first_row = len(rows)
+    rows.device_numbers.extend([device.number] * len(places))
+    rows.moments_us.extend(moments_us)
+    rows.seqs.extend(_at(stretch.seqs, places))
+    rows.qualities.extend(kept.flags)
+    _take_values(rows, stretch.values, places, first_row, device.rated_power_kw)
+
+
+def _at(cells: list[T], places: Sequence[int]) -> list[T]:
+    """The cells at some places; all of them, as it nearly always is, without looking at each."""
+    return cells if len(cells) == len(places) else [cells[place] for place in places]
+
+
+def _places(
+    result: SortedBatch, stretch: Stretch, device: KnownDevice | None, *, times: _Times, after_seq: int
+) -> Sequence[int]:
+    """Which readings of a stretch are new and become rows; those that cannot go to quarantine."""
+    everything = range(len(stretch.seqs))
+    moments_us = stretch.moments_us
+    if (
+        device is not None
+        and min(stretch.seqs) > after_seq
+        and min(moments_us) >= _EARLIEST_US
+        and max(moments_us) <= times.latest_us
+    ):
+        return everything
+    kept = []
+    for index in everything:
+        if stretch.seqs[index] <= after_seq:
             continue
-        flags = (sent[index] & KNOWN_BITS) | added
-        if at > now + FUTURE_TOLERANCE:
-            flags |= _FUTURE
-        if at < device.commissioned_at:
-            flags |= _BEFORE_DEVICE
-        kept.append(index)
-        result.moments.append(at)
-        result.qualities.append(flags)
-        if not flags & _NEVER_NEWEST and (best is None or at > best.at):
-            best = result.newest[device.id] = _Newest(device, at, (sent[index] & KNOWN_BITS) | added, block, index)
-    if device is not None and kept:
-        result.device_ids.extend([device.id] * len(kept))
-        result.seqs.extend([flush.seq] * len(kept))
-        _take_values(result, block.values, kept, first_row, device.rated_power_kw)
+        if device is not None and _EARLIEST_US <= moments_us[index] <= times.latest_us:
+            kept.append(index)
+        else:
+            result.rejected.append(_rejected(stretch, index, known=device is not None, now=times.now))
+    return kept
+
+
+def _flags(sent: list[int], moments_us: list[int], device: KnownDevice, times: _Times) -> list[int]:
+    """Flags by time: those sent, and those that the cloud adds."""
+    since_us = unix_us(device.commissioned_at)
+    if max(moments_us) <= times.future_us and min(moments_us) >= since_us:
+        return list(sent)
+    return [
+        bits | (_FUTURE if at > times.future_us else 0) | (_BEFORE_DEVICE if at < since_us else 0)
+        for bits, at in zip(sent, moments_us, strict=True)
+    ]
+
+
+def _note_newest(result: SortedBatch, stretch: Stretch, kept: _Kept) -> None:
+    moments_us = kept.moments_us
+    if any(kept.flags):
+        fit = [place for place, bits in enumerate(kept.flags) if not bits & _NEVER_NEWEST]
+        if not fit:
+            return
+        place = max(fit, key=moments_us.__getitem__)
+    else:
+        place = moments_us.index(max(moments_us))
+    best = result.newest.get(kept.device.id)
+    if best is None or moments_us[place] > best.at_us:
+        result.newest[kept.device.id] = _Newest(
+            kept.device, moments_us[place], kept.sent[place], stretch, kept.places[place]
+        )
+
+
+def _note_dirty(result: SortedBatch, kept: _Kept) -> None:
+    moments_us = kept.moments_us
+    if any(kept.flags):
+        moments_us = [at for at, bits in zip(moments_us, kept.flags, strict=True) if not bits & _NEVER_IN_ROLLUPS]
+    for quarter in {at // QUARTER_HOUR_US for at in moments_us}:
+        result.dirty.add((kept.device.id, quarter * QUARTER_HOUR_US))
 
 
 def _take_values(
-    result: SortedBatch, values: Mapping[str, list[Value]], kept: list[int], first_row: int, rated_kw: float | None
+    rows: Rows, values: Mapping[str, list[Cell]], places: Sequence[int], first_row: int, rated_kw: float | None
 ) -> None:
-    judges, columns = _judges(rated_kw), result.columns
-    only = kept[0] if len(kept) == 1 else None  # an agent's flush usually holds one reading of each device
-    for key, cells in values.items():
-        judge = judges[key]
+    judges = _judges(rated_kw)
+    for key, sent in values.items():
+        judge, cells = judges[key], _at(sent, places)
         if judge.column is None:
-            _take_extra(result, judge, cells, enumerate(kept, first_row))
+            _take_extra(rows, judge, cells, first_row)
             continue
-        column = columns.get(judge.column)
-        if column is None:
-            column = columns[judge.column] = []
-        if len(column) < first_row:
-            column.extend([None] * (first_row - len(column)))
-        if only is not None and not judge.is_text:
-            value = cells[only]
-            if isinstance(value, float) and judge.low <= value <= judge.high:
-                column.append(value)
-                continue
-        take = _take_texts if judge.is_text else _take_numbers
-        take(result, column, judge, cells, enumerate(kept, first_row))
+        column = rows.columns.setdefault(judge.column, [])
+        column.extend([None] * (first_row - len(column)))
+        if judge.is_text:
+            _take_texts(rows, column, judge, cells, first_row)
+        elif _are_sane(cells, judge):
+            column.extend(cells)
+        else:
+            _take_numbers(rows, column, judge, cells, first_row)
 
 
-def _take_numbers(
-    result: SortedBatch, column: list[Value], judge: _Judge, cells: list[Value], places: Iterable[tuple[int, int]]
-) -> None:
-    low, high = judge.low, judge.high
-    for row, index in places:
-        value = cells[index]
+def _are_sane(cells: list[Cell], judge: _Judge) -> bool:
+    """Whether all cells are numbers within bounds, by three passes in C; NaN hides from `min` and `max` but not from a sum."""
+    try:
+        return judge.low <= min(cells) and max(cells) <= judge.high and sum(cells) == sum(cells)  # type: ignore[type-var, operator, arg-type]
+    except TypeError:
+        return False
+
+
+def _take_numbers(rows: Rows, column: list[Value], judge: _Judge, cells: list[Cell], first_row: int) -> None:
+    low, high, limit = judge.low, judge.high, judge.limit
+    for row, value in enumerate(cells, first_row):
         if value is None:
             column.append(None)
-        elif isinstance(value, str):
+        elif isinstance(value, str) or not -limit <= value <= limit:
             column.append(None)
-            _misfit(result, row, judge.key, value)
+            _misfit(rows, row, judge.key, value)
         else:
             column.append(value)
             if not low <= value <= high:
-                result.qualities[row] |= _OUT_OF_RANGE
+                rows.qualities[row] |= _OUT_OF_RANGE
 
 
-def _take_texts(
-    result: SortedBatch, column: list[Value], judge: _Judge, cells: list[Value], places: Iterable[tuple[int, int]]
-) -> None:
-    for row, index in places:
-        value = cells[index]
-        if value is None or (isinstance(value, str) and fits_text_column(judge.column or "", value)):
+def _take_texts(rows: Rows, column: list[Value], judge: _Judge, cells: list[Cell], first_row: int) -> None:
+    name = judge.column or ""
+    unfit = {
+        value
+        for value in set(cells)
+        if value is not None and not (isinstance(value, str) and fits_text_column(name, value))
+    }
+    if not unfit:
+        column.extend(cells)
+        return
+    for row, value in enumerate(cells, first_row):
+        # A NaN is not equal to itself, so it is looked for by what it is.
+        if value is None or (isinstance(value, str) and value not in unfit):
             column.append(value)
         else:
             column.append(None)
-            _misfit(result, row, judge.key, value)
+            _misfit(rows, row, judge.key, value)
 
 
-def _take_extra(result: SortedBatch, judge: _Judge, cells: list[Value], places: Iterable[tuple[int, int]]) -> None:
-    for row, index in places:
-        value = cells[index]
-        result.extras.setdefault(row, {})[judge.key] = json_safe(value)
+def _take_extra(rows: Rows, judge: _Judge, cells: list[Cell], first_row: int) -> None:
+    for row, value in enumerate(cells, first_row):
+        rows.extras.setdefault(row, {})[judge.key] = json_safe(value)
         if value is not None and not isinstance(value, str) and not judge.low <= value <= judge.high:
-            result.qualities[row] |= _OUT_OF_RANGE
+            rows.qualities[row] |= _OUT_OF_RANGE
 
 
-def _misfit(result: SortedBatch, row: int, key: str, value: Value) -> None:
+def _misfit(rows: Rows, row: int, key: str, value: Value) -> None:
     """Keep a value that its column cannot hold."""
-    result.extras.setdefault(row, {})[key] = json_safe(value)
-    result.qualities[row] |= _OUT_OF_RANGE
+    rows.extras.setdefault(row, {})[key] = json_safe(value)
+    rows.qualities[row] |= _OUT_OF_RANGE
 
 
-def _values_at(place: _Newest) -> dict[str, Value]:
-    return {key: cells[place.index] for key, cells in place.block.values.items()}
+def _values_at(stretch: Stretch, index: int) -> dict[str, Value]:
+    return {key: cells[index] for key, cells in stretch.values.items()}
 
 
-def _moment(started_at: datetime, offset_ms: int) -> datetime | None:
+def _rejected(stretch: Stretch, index: int, *, known: bool, now: datetime) -> Quarantined:
     try:
-        return started_at + timedelta(milliseconds=offset_ms)
+        at = moment_of(stretch.moments_us[index])
     except OverflowError:
-        return None
-
-
-def _rejected(
-    flush: Flush, block: Block, index: int, at: datetime | None, *, known: bool, now: datetime
-) -> Quarantined:
-    values = {key: cells[index] for key, cells in block.values.items()}
+        at = None
     reason = quarantine_reason(at, known=known, now=now) or "time_impossible"
-    return Quarantined(block.device_id, flush.seq, index, at, reason, values)
+    seq = stretch.seqs[index]
+    return Quarantined(stretch.device_id, seq, index - stretch.seqs.index(seq), at, reason, _values_at(stretch, index))
 
 
 class _JudgesByKey(dict[str, _Judge]):
@@ -229,17 +358,17 @@ class _JudgesByKey(dict[str, _Judge]):
 
     def __missing__(self, key: str) -> _Judge:
         column = RAW_COLUMNS.get(key)
-        low, high = -_LARGEST, _LARGEST
+        limit = largest_in(column)
         try:
             metric = metric_of(key)
         except UnknownMetricError:
-            return _Judge(key, column, column in TEXT_COLUMNS, low, high)
-        low = low if metric.low is None else metric.low
-        high = high if metric.high is None else metric.high
+            return _Judge(key, column, column in TEXT_COLUMNS, -limit, limit, limit)
+        low = -limit if metric.low is None else metric.low
+        high = limit if metric.high is None else metric.high
         if metric.rated_factor is not None and self._rated_kw is not None:
             limit = metric.rated_factor * self._rated_kw
             low, high = max(low, -limit), min(high, limit)
-        judge = self[key] = _Judge(key, column, column in TEXT_COLUMNS, low, high)
+        judge = self[key] = _Judge(key, column, column in TEXT_COLUMNS, low, high, limit)
         return judge
 
 

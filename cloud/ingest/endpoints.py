@@ -23,6 +23,8 @@ from cloud.fleet.service import CredentialInvalidError
 from cloud.ingest import service
 from cloud.ingest.bell import Bell
 from cloud.ingest.schemas import Batch, MalformedBatchError, decode_batch, decode_version
+from cloud.ingest.service import Delivery
+from cloud.ingest.writer import BatchWriter
 from cloud.web.bodies import unpacked_body
 from cloud.web.deps import Limits, Now, ServicesDep
 from cloud.web.routing import api_router
@@ -46,6 +48,14 @@ async def _bell(request: Request) -> Bell:
 BellDep = Annotated[Bell, Depends(_bell)]
 
 
+async def _writer(request: Request) -> BatchWriter:
+    writer: BatchWriter = request.app.state.writer
+    return writer
+
+
+WriterDep = Annotated[BatchWriter, Depends(_writer)]
+
+
 async def _recognised_edge(
     request: Request,
     services: ServicesDep,
@@ -66,7 +76,7 @@ async def send_readings(
     *,
     request: Request,
     edge: Annotated[RecognisedEdge, Depends(_recognised_edge)],
-    services: ServicesDep,
+    writer: WriterDep,
     bell: BellDep,
     now: Now,
 ) -> Response:
@@ -75,10 +85,9 @@ async def send_readings(
     One bad reading never refuses the batch: it is kept in quarantine and listed in `rejected`. When too many batches wait already, the
     answer is 503 with `Retry-After`.
     """
-    services.bulk.check_room()
+    writer.check_room()
     batch = _decoded(await unpacked_body(request, limit=MAX_BATCH_BYTES))
-    async with services.bulk.transaction(edge.identity.context) as pg:
-        arrived = await service.take_batch(pg, edge.identity, batch, now=now, proof=edge.proof)
+    arrived = await writer.write(Delivery(edge.identity, batch, now, edge.proof))
     if arrived.wrote:
         bell.ring(edge.identity.site_id, now)
     return Response(arrived.ack.model_dump_json(), media_type="application/json")
@@ -121,10 +130,8 @@ def _decoded(body: bytes) -> Batch:
 
 def _batch_of_a_known_version(body: bytes) -> Batch:
     try:
-        batch = decode_batch(body)
+        return decode_batch(body)
     except MalformedBatchError:
         # Of another version it may be well formed: that is the better reason.
         check_schema_version(decode_version(body))
         raise
-    check_schema_version(batch.schema_version)
-    return batch

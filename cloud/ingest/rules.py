@@ -4,6 +4,7 @@ A reading is stored, flagged and stored, or quarantined; none is dropped.
 """
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,11 +42,29 @@ RAW_COLUMNS: Mapping[str, str] = _NUMERIC_COLUMNS | _PHASE_COLUMNS | {name: name
 """Metric key -> column of `telemetry_readings`. Every other key is kept in `extra`."""
 
 
+COUNTER_COLUMNS = frozenset(
+    name for name, metric in METRICS.items() if metric.kind in {MetricKind.COUNTER, MetricKind.DAILY_COUNTER}
+)
+"""Raw columns of double precision, since energy is their difference; gauges are REAL, seven digits, as no sensor has more."""
+
+_LARGEST_REAL = (2 - 2**-23) * 2.0**127
+
+
+def largest_in(column: str | None) -> float:
+    """The largest magnitude that a raw column can hold, or `extra` where the key has none."""
+    return sys.float_info.max if column is None or column in COUNTER_COLUMNS else _LARGEST_REAL
+
+
 @dataclass(frozen=True, slots=True)
 class KnownDevice:
-    """What ingest must know of a device to judge its readings."""
+    """What ingest must know of a device to judge its readings.
+
+    Attributes:
+        number: the short key of its raw readings.
+    """
 
     id: UUID
+    number: int
     commissioned_at: datetime
     rated_power_kw: float | None
     device_type: DeviceType = DeviceType.SENSOR
@@ -112,8 +131,8 @@ def raw_row(
 ) -> RawRow:
     """Make the row of a reading that is not quarantined: flags added, values sorted into columns and `extra`.
 
-    A value that its column cannot hold (a word where a number belongs or the reverse, a text that is too long) is kept in `extra` and
-    flagged out of range.
+    A value that its column cannot hold (a word where a number belongs or the reverse, a text or a number that is too large) is kept in
+    `extra` and flagged out of range.
     """
     columns: dict[str, Value] = {}
     extra: dict[str, Value] = {}
@@ -133,7 +152,7 @@ def raw_row(
 def _has_the_columns_type(column: str, value: float | str) -> bool:
     if column in TEXT_COLUMNS:
         return isinstance(value, str) and fits_text_column(column, value)
-    return not isinstance(value, str)
+    return not isinstance(value, str) and abs(value) <= largest_in(column)
 
 
 def _is_sane(key: str, value: Value, rated_kw: float | None) -> bool:

@@ -11,9 +11,10 @@ from edge_agent.store.boots import Timeline
 from edge_agent.store.buffer import Buffer
 from edge_agent.store.state import LAST_ACK_AT, record_event, set_fact
 from edge_agent.supervise import Progress
+from edge_agent.sync.joining import joined
 from edge_agent.sync.session import Session, within
 from edge_agent.uplink import RefusedError, UnreachableError, Uplink, UplinkError
-from shared.wire import BatchAck, Flush, ReadingBatch
+from shared.wire import BatchAck, Flush
 
 LOG = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class BackfillLane:
 
         async def attempt() -> BatchAck:
             sent.flushes = flushes[: self._most_flushes]
-            return await self._uplink.send_readings(ReadingBatch(epoch=self._buffer.epoch, flushes=tuple(sent.flushes)))
+            return await self._uplink.send_readings(joined(self._buffer.epoch, sent.flushes))
 
         try:
             ack = await self._session.ask("backfill", attempt, on_failure=self._shrink)

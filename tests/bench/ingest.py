@@ -1,6 +1,6 @@
 """How fast readings are taken in over HTTP, next to COPY of the same rows in the same run.
 
-One API process, real servers, batches as agents send them: gzip, one flush per moment, one block per device. A value is one metric of one
+One API process, real servers, batches as agents send them: gzip, a flush per moment, joined to a stretch per device. A value is one metric of one
 reading. Run it with `.venv/bin/python tests/bench/ingest.py`; the last line is one JSON object.
 """
 
@@ -52,37 +52,47 @@ class Box:
 
     def batch(self, readings: int) -> bytes:
         """The next request, ready to be sent."""
-        flushes = [self._flush() for _ in range(readings // DEVICES)]
-        body = {"schema_version": 1, "epoch": str(self.epoch), "flushes": flushes}
+        flushes = range(self.seq + 1, self.seq + 1 + readings // DEVICES)
+        body = {
+            "schema_version": 2,
+            "epoch": str(self.epoch),
+            "first_seq": flushes[0],
+            "last_seq": flushes[-1],
+            "started_at": self.at.isoformat(),
+            "stretches": [self._stretch(device, n, flushes) for n, device in enumerate(self.devices)],
+        }
+        self.seq = flushes[-1]
+        self.at += timedelta(seconds=POLL_PERIOD_S) * len(flushes)
         packed = gzip.compress(json.dumps(body, separators=(",", ":")).encode(), compresslevel=6)
         return post("/api/v1/edge/readings", packed, headers=self.headers)
 
-    def _flush(self) -> dict[str, object]:
-        self.seq += 1
-        self.at += timedelta(seconds=POLL_PERIOD_S)
-        blocks = [
-            {"device_id": str(device), "offsets_ms": [n * 37], "quality": [0], "values": _values(self.seq, n)}
-            for n, device in enumerate(self.devices)
-        ]
-        return {"seq": self.seq, "started_at": self.at.isoformat(), "time_quality": "synced", "blocks": blocks}
+    def _stretch(self, device: UUID, number: int, flushes: range) -> dict[str, object]:
+        rows = [_values(seq, number) for seq in flushes]
+        return {
+            "device_id": str(device),
+            "seqs": list(flushes),
+            "offsets_ms": [POLL_PERIOD_S * 1000 * n + number * 37 for n in range(len(flushes))],
+            "quality": [0] * len(flushes),
+            "values": {key: [row[key] for row in rows] for key in rows[0]},
+        }
 
 
-def _values(step: int, device: int) -> dict[str, list[float | str]]:
+def _values(step: int, device: int) -> dict[str, float | str]:
     """Twelve values of a single-phase inverter, none the same as at the last poll."""
     power_kw = round(2.5 + (step * 37 % 1000) / 500 + device / 100, 3)
     return {
-        "ac_power_kw": [power_kw],
-        "dc_power_kw": [round(power_kw * 1.03, 3)],
-        "dc_voltage_v": [round(380 + step % 17 / 10, 1)],
-        "dc_current_a": [round(power_kw * 2.7, 2)],
-        "ac_voltage_v": [round(229 + step % 23 / 10, 1)],
-        "ac_current_a": [round(power_kw * 4.35, 2)],
-        "grid_frequency_hz": [round(49.9 + step % 11 / 50, 2)],
-        "power_factor": [0.99],
-        "inverter_temperature_c": [round(44 + step % 31 / 10, 1)],
-        "energy_total_kwh": [round(12345.6 + step * power_kw / 360, 2)],
-        "energy_today_kwh": [round(step * power_kw / 360, 2)],
-        "operating_state": ["running"],
+        "ac_power_kw": power_kw,
+        "dc_power_kw": round(power_kw * 1.03, 3),
+        "dc_voltage_v": round(380 + step % 17 / 10, 1),
+        "dc_current_a": round(power_kw * 2.7, 2),
+        "ac_voltage_v": round(229 + step % 23 / 10, 1),
+        "ac_current_a": round(power_kw * 4.35, 2),
+        "grid_frequency_hz": round(49.9 + step % 11 / 50, 2),
+        "power_factor": 0.99,
+        "inverter_temperature_c": round(44 + step % 31 / 10, 1),
+        "energy_total_kwh": round(12345.6 + step * power_kw / 360, 2),
+        "energy_today_kwh": round(step * power_kw / 360, 2),
+        "operating_state": "running",
     }
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Double
+from sqlalchemy import REAL, Float
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
@@ -14,8 +14,20 @@ from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
 from shared.counters import unix_us
 from shared.periods import Window
 
-NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Double))
+NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Float))
 """Columns of the raw table that hold numbers."""
+
+_GAUGES = frozenset(
+    column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, REAL)
+)
+
+_DEVICE = "site_id = $1 AND device_number = (SELECT number FROM devices WHERE site_id = $1 AND id = $2)"
+
+
+def as_double(column: str) -> str:
+    """A raw column as SQL of double precision: of a gauge the shortest decimal, by way of text (229.1, not 229.10000610351562)."""
+    return f"{column}::text::double precision AS {column}" if column in _GAUGES else column
+
 
 _MICROSECOND = timedelta(microseconds=1)
 _ANCHOR = f"quality & {UNUSABLE} = 0 AND num_nonnulls({', '.join(COUNTERS)}) > 0"
@@ -29,7 +41,7 @@ async def anchors_before(
     records = await pg.fetch(
         f"""
         SELECT at FROM telemetry_readings
-        WHERE site_id = $1 AND device_id = $2 AND at < $3 AND at >= $4 AND {_ANCHOR}
+        WHERE {_DEVICE} AND at < $3 AND at >= $4 AND {_ANCHOR}
         ORDER BY at DESC LIMIT $5
         """,  # noqa: S608 -- our own column names
         site_id,
@@ -49,7 +61,7 @@ async def anchors_after(
     records = await pg.fetch(
         f"""
         SELECT at FROM telemetry_readings
-        WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 AND {_ANCHOR}
+        WHERE {_DEVICE} AND at >= $3 AND at <= $4 AND {_ANCHOR}
         ORDER BY at LIMIT $5
         """,  # noqa: S608 -- our own column names
         site_id,
@@ -62,10 +74,10 @@ async def anchors_after(
 
 
 _READINGS = f"""
-SELECT at, quality, {", ".join(NUMERIC_COLUMNS)},
+SELECT at, quality, {", ".join(as_double(name) for name in NUMERIC_COLUMNS)},
     CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
         THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
-FROM telemetry_readings WHERE site_id = $1 AND device_id = $2 AND at >= $3 AND at <= $4 ORDER BY at
+FROM telemetry_readings WHERE {_DEVICE} AND at >= $3 AND at <= $4 ORDER BY at
 """  # noqa: S608 -- our own column names
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
 from cloud.devices.tables import Device
-from cloud.ingest.rules import RAW_COLUMNS
+from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
 from cloud.telemetry.rules.context import UNUSABLE
 from cloud.telemetry.rules.facts import Flow
@@ -51,12 +51,13 @@ async def raw_points(
     """Stored values of one metric by device, oldest first; at most `limit` in all."""
     pg = await asyncpg_of(conn)
     column = RAW_COLUMNS.get(metric)
-    value, has_it = (column, "$6::text IS NOT NULL") if column is not None else (_EXTRA_NUMBER, "extra ? $6")
+    value, has_it = (_plain(column), "$6::text IS NOT NULL") if column is not None else (_EXTRA_NUMBER, "extra ? $6")
     word = "NULL" if column is not None else "CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END"
     records = await pg.fetch(
         f"""
-        SELECT device_id, at, {value} AS value, {word} AS word FROM telemetry_readings
-        WHERE site_id = $1 AND device_id = ANY ($2::uuid[]) AND at >= $3 AND at < $4 AND {has_it}
+        SELECT d.id AS device_id, at, {value} AS value, {word} AS word
+        FROM telemetry_readings AS r JOIN devices AS d ON d.site_id = r.site_id AND d.number = r.device_number
+        WHERE d.site_id = $1 AND d.id = ANY ($2::uuid[]) AND at >= $3 AND at < $4 AND {has_it}
         ORDER BY device_id, at LIMIT $5
         """,  # noqa: S608 -- a column of our own
         site_id,
@@ -72,6 +73,11 @@ async def raw_points(
     return found
 
 
+def _plain(column: str) -> str:
+    """A raw column as it is shown; a gauge by way of text, which is its shortest decimal."""
+    return column if column in COUNTER_COLUMNS or column in TEXT_COLUMNS else f"{column}::text::double precision"
+
+
 _EXTRA_NUMBER = "CASE jsonb_typeof(extra -> $6) WHEN 'number' THEN (extra ->> $6)::double precision END"
 
 
@@ -80,13 +86,14 @@ async def channel_slots(
 ) -> dict[UUID | None, list[Slot]]:
     """Plain mean, minimum and maximum of a channel's usable raw readings in each period between edges."""
     column = RAW_COLUMNS.get(metric)
+    value = _plain(column) if column is not None else _EXTRA_NUMBER
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
         WITH reading AS (
-            SELECT device_id, width_bucket(at, $3::timestamptz[]) AS slot, {column or _EXTRA_NUMBER} AS value
-            FROM telemetry_readings
-            WHERE site_id = $1 AND device_id = ANY ($2::uuid[]) AND at >= $4 AND at < $5
+            SELECT d.id AS device_id, width_bucket(at, $3::timestamptz[]) AS slot, {value} AS value
+            FROM telemetry_readings AS r JOIN devices AS d ON d.site_id = r.site_id AND d.number = r.device_number
+            WHERE d.site_id = $1 AND d.id = ANY ($2::uuid[]) AND at >= $4 AND at < $5
                 AND quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
         )
         SELECT device_id, slot, avg(value) AS mean, min(value) AS low, max(value) AS high

@@ -12,8 +12,8 @@ from cloud.fleet.recognition import Recognition
 from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
 from cloud.fleet.service import CredentialInvalidError
 from cloud.fleet.tables import EdgeGateway
-from cloud.ingest.schemas import Batch, Flush
-from cloud.ingest.service import take_batch
+from cloud.ingest.schemas import Flush, batch_of
+from cloud.ingest.service import Delivery, Memory, take_batch
 from shared.enums import TimeQuality
 from tests.plants import NOW, Plant
 
@@ -37,10 +37,10 @@ async def test_remembered_for_a_minute_and_judged_again_when_it_writes(
     first = await recognition.recognise(db, bearer, now=NOW)
     await change(db, **ending)
     assert await recognition.recognise(db, bearer, now=NOW + timedelta(seconds=59)) is first
-    batch = Batch(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, [])])
+    batch = batch_of(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, [])])
     async with db.transaction(first.identity.context) as conn:
         with pytest.raises(CredentialInvalidError):
-            await take_batch(await asyncpg_of(conn), first.identity, batch, now=NOW, proof=first.proof)
+            await take_batch(await asyncpg_of(conn), Delivery(first.identity, batch, NOW, first.proof), Memory())
     with pytest.raises(CredentialInvalidError):
         await recognition.recognise(db, bearer, now=NOW + timedelta(seconds=61))
 

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from cloud.core.db import Database, asyncpg_of
 from cloud.core.ids import new_id
-from cloud.ingest.columns import sort_batch
-from cloud.ingest.repository import lock_ledger
+from cloud.ingest.columns import Rows, sort_batch
+from cloud.ingest.repository.ledger import known_devices
 from cloud.ingest.rules import RawRow, dirty_buckets
-from cloud.ingest.schemas import Batch, Block, Flush
-from cloud.ingest.service import take_batch
+from cloud.ingest.schemas import Batch, Block, Flush, batch_of
+from cloud.ingest.service import Delivery, Memory, take_batch
+from shared.counters import moment_of
 from shared.enums import Quality, TimeQuality
 from tests.plants import NOW, Plant, rows_of
 
@@ -29,19 +30,23 @@ def spread(plant: Plant) -> Batch:
         )
         for shift, device in enumerate((plant.inverter_id, plant.meter_id))
     ]
-    return Batch(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, blocks)])
+    return batch_of(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, blocks)])
 
 
 async def test_marks_and_counts_are_those_of_the_rules(db: Database, plant: Plant) -> None:
     batch = spread(plant)
     async with db.transaction(plant.edge.context) as conn:
         pg = await asyncpg_of(conn)
-        known = (await lock_ledger(pg, plant.edge.gateway_id)).devices
-        readings = sort_batch(batch, known, now=LATER)
-        arrived = await take_batch(pg, plant.edge, batch, now=LATER)
+        known = await known_devices(pg, plant.site_id)
+        readings = Rows()
+        sort_batch(batch, known, site_id=plant.site_id, now=LATER, into=readings)
+        arrived = await take_batch(pg, Delivery(plant.edge, batch, LATER), Memory())
+    ids = {device.number: device.id for device in known.values()}
     rows = [
-        RawRow(device, at, 1, Quality(quality), {}, {})
-        for device, at, quality in zip(readings.device_ids, readings.moments, readings.qualities, strict=True)
+        RawRow(ids[number], moment_of(at_us), 1, Quality(quality), {}, {})
+        for number, at_us, quality in zip(
+            readings.device_numbers, readings.moments_us, readings.qualities, strict=True
+        )
     ]
     found = await rows_of(db, plant, "SELECT device_id, bucket, priority FROM rollup_dirty ORDER BY 1, 2")
     assert [(row["device_id"], row["bucket"], row["priority"] == 0) for row in found] == [
@@ -60,9 +65,9 @@ async def test_text_that_a_database_refuses_is_kept_visibly(db: Database, plant:
         values={"operating_state": list(words), "fault_codes": list(words), "note": list(words)},
     )
     strange = Block(device_id=new_id(), offsets_ms=[0], quality=[0], values={"note": ["a\0b"]})
-    batch = Batch(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, [block, strange])])
+    batch = batch_of(new_id(), [Flush(1, NOW, TimeQuality.SYNCED, [block, strange])])
     async with db.transaction(plant.edge.context) as conn:
-        arrived = await take_batch(await asyncpg_of(conn), plant.edge, batch, now=LATER)
+        arrived = await take_batch(await asyncpg_of(conn), Delivery(plant.edge, batch, LATER), Memory())
     assert (arrived.ack.stored, arrived.ack.flagged, len(arrived.ack.rejected)) == (3, 2, 1)
     raw = await rows_of(db, plant, "SELECT operating_state, fault_codes, extra FROM telemetry_readings ORDER BY at")
     assert [(row["operating_state"], row["fault_codes"]) for row in raw] == [

@@ -13,8 +13,16 @@ from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.fleet.service import CredentialInvalidError
 from cloud.fleet.tables import EdgeGateway
-from cloud.ingest.schemas import Batch, Block, Flush
-from cloud.ingest.service import Arrived, EpochSupersededError, SequenceGapError, take_batch, take_newest
+from cloud.ingest.schemas import Batch, Block, Flush, batch_of
+from cloud.ingest.service import (
+    Arrived,
+    Delivery,
+    EpochSupersededError,
+    Memory,
+    SequenceGapError,
+    take_batch,
+    take_newest,
+)
 from shared.enums import Quality, TimeQuality
 from shared.wire import BatchAck, NewestReading
 from tests.plants import NOW, Plant, gateway_of, make_plant, rows_of
@@ -39,12 +47,12 @@ def block(
 
 
 def batch(*flushes: Flush, epoch: UUID = EPOCH) -> Batch:
-    return Batch(epoch=epoch, flushes=list(flushes))
+    return batch_of(epoch, flushes)
 
 
 async def take(db: Database, plant: Plant, sent: Batch, *, now: datetime = NOW + timedelta(minutes=1)) -> Arrived:
     async with db.transaction(plant.edge.context) as conn:
-        return await take_batch(await asyncpg_of(conn), plant.edge, sent, now=now)
+        return await take_batch(await asyncpg_of(conn), Delivery(plant.edge, sent, now), Memory())
 
 
 async def test_a_batch_is_stored_and_acknowledged(db: Database, plant: Plant) -> None:
@@ -61,7 +69,7 @@ async def test_a_batch_is_stored_and_acknowledged(db: Database, plant: Plant) ->
     raw = await rows_of(
         db,
         plant,
-        "SELECT device_id, at, seq, quality, ac_power_kw, grid_power_kw FROM telemetry_readings ORDER BY at, seq",
+        "SELECT at, seq, quality, ac_power_kw, grid_power_kw FROM telemetry_readings ORDER BY at, seq",
     )
     assert [(row["seq"], row["ac_power_kw"], row["grid_power_kw"]) for row in raw] == [
         (1, 1.0, None),

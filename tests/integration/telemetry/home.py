@@ -12,8 +12,8 @@ from sqlalchemy import insert, text, update
 from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.devices.tables import Device
-from cloud.ingest.schemas import Batch, Block, Flush
-from cloud.ingest.service import take_batch
+from cloud.ingest.schemas import Block, Flush, batch_of
+from cloud.ingest.service import Delivery, Memory, take_batch
 from cloud.sites.tables import Site
 from cloud.telemetry.service.rollup import make_room, roll_up_site
 from edge_agent.drivers.simulated import SimulatedSite
@@ -70,9 +70,8 @@ class Home:
             )
             self.next_seq += 1
         async with self.db.transaction(self.plant.edge.context) as conn:
-            await take_batch(
-                await asyncpg_of(conn), self.plant.edge, Batch(epoch=UUID(int=7), flushes=flushes), now=self.arrival
-            )
+            delivery = Delivery(self.plant.edge, batch_of(UUID(int=7), flushes), self.arrival)
+            await take_batch(await asyncpg_of(conn), delivery, Memory())
 
     async def roll_up(self, *, limit: int = 96, passes: int | None = None) -> int:
         """Passes until the queue is empty, or so many; returns the marks settled."""

@@ -1,0 +1,87 @@
+"""The newest values of each device."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from cloud.core.bulk import BulkConnection, json_text, pg_array
+from cloud.fleet.schemas import EdgeIdentity
+from cloud.ingest.rules import Snapshot
+from shared.enums import DeviceStatus
+
+_SNAPSHOT_METRICS = (
+    "dc_power_kw",
+    "grid_power_kw",
+    "load_power_kw",
+    "battery_power_kw",
+    "battery_soc_percent",
+    "energy_today_kwh",
+)
+"""In the order of the snapshot's columns from `pv_power_kw` on."""
+
+
+async def show(
+    pg: BulkConnection, snapshots: Sequence[tuple[EdgeIdentity, Snapshot]], *, received_at: datetime
+) -> list[UUID]:
+    """Put newer values in place of older ones, never the reverse, and say that the devices were heard.
+
+    A device's own row is written on a change of its status, and otherwise at most once a minute.
+
+    Args:
+        pg: the transaction.
+        snapshots: with the gateway that brought each; in the order of device ids, a device once.
+        received_at: the cloud's time.
+
+    Returns:
+        Devices whose snapshot is new.
+    """
+    found = [snapshot for _, snapshot in snapshots]
+    records = await pg.fetch(
+        _SHOW,
+        DeviceStatus.ONLINE.value,
+        received_at,
+        pg_array([edge.site_id for edge, _ in snapshots]),
+        pg_array([edge.organization_id for edge, _ in snapshots]),
+        pg_array([snapshot.device_id for snapshot in found]),
+        pg_array([snapshot.at for snapshot in found]),
+        pg_array([int(snapshot.quality) for snapshot in found]),
+        pg_array([snapshot.current_power_kw for snapshot in found]),
+        *(pg_array([snapshot.number(metric) for snapshot in found]) for metric in _SNAPSHOT_METRICS),
+        json_text([snapshot.operating_state for snapshot in found]),
+        json_text([snapshot.values for snapshot in found]),
+    )
+    return [record["device_id"] for record in records]
+
+
+_SHOW = """
+    WITH new AS MATERIALIZED (
+        SELECT * FROM ROWS FROM (
+            unnest($3::text::uuid[]), unnest($4::text::uuid[]), unnest($5::text::uuid[]), unnest($6::text::timestamptz[]),
+            unnest($7::text::integer[]), unnest($8::text::double precision[]), unnest($9::text::double precision[]),
+            unnest($10::text::double precision[]), unnest($11::text::double precision[]), unnest($12::text::double precision[]),
+            unnest($13::text::double precision[]), unnest($14::text::double precision[]),
+            jsonb_array_elements_text($15::text::jsonb), jsonb_array_elements($16::text::jsonb)
+        ) AS rows (
+            site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw, grid_power_kw, load_power_kw,
+            battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
+        )
+    ), heard AS (
+        UPDATE devices AS d SET status = $1::text::device_status, last_seen_at = $2, last_error = NULL
+        FROM new
+        WHERE d.site_id = new.site_id AND d.id = new.device_id AND d.status <> 'maintenance'
+          AND (d.status <> $1::text::device_status OR d.last_seen_at IS NULL OR d.last_seen_at < $2::timestamptz - interval '1 minute')
+    )
+    INSERT INTO device_telemetry_snapshot AS snapshot (
+        received_at, updated_at, site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw,
+        grid_power_kw, load_power_kw, battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
+    )
+    SELECT $2, $2, new.* FROM new
+    ON CONFLICT (site_id, device_id) DO UPDATE SET
+        received_at = excluded.received_at, updated_at = excluded.updated_at, "timestamp" = excluded."timestamp",
+        quality = excluded.quality, current_power_kw = excluded.current_power_kw, pv_power_kw = excluded.pv_power_kw,
+        grid_power_kw = excluded.grid_power_kw, load_power_kw = excluded.load_power_kw,
+        battery_power_kw = excluded.battery_power_kw, battery_soc_percent = excluded.battery_soc_percent,
+        energy_today_kwh = excluded.energy_today_kwh, operating_state = excluded.operating_state, raw_data = excluded.raw_data
+    WHERE excluded."timestamp" > snapshot."timestamp"
+    RETURNING device_id
+"""

@@ -1,0 +1,144 @@
+"""Batches that arrive while others are being written wait together, and are committed together.
+
+A transaction costs the same round trips and the same commit for one batch as for twenty. A batch that comes alone is written at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from cloud.core.bulk import BulkLane
+from cloud.core.db import TenantContext
+from cloud.core.errors import CloudError, OverloadedError
+from cloud.core.log import get_logger
+from cloud.ingest.service import Arrived, Delivery, Memory, Outcome, take_batch, take_new_batches
+
+_log = get_logger(__name__)
+
+GROUPS = 2
+"""Transactions at once: one is on its way to PostgreSQL while the next is made ready. More would only make the groups smaller."""
+
+READINGS_PER_GROUP = 4_000
+WAITING = 160
+"""Batches that may wait; the next one is told to come back, which is cheaper for both sides than a long wait."""
+
+_WRITTEN_ALONE = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.TransactionRollbackError)
+"""A reading that is there already, a number that a column cannot hold, a deadlock: the other batches of the group are not to suffer."""
+
+_Group = asyncio.Task[list[Outcome]]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A delivery, and the group that will write it, once it has one."""
+
+    delivery: Delivery
+    group: asyncio.Future[tuple[_Group, int]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class BatchWriter:
+    """Writes the batches of all gateways that one process serves."""
+
+    def __init__(self, lane: BulkLane) -> None:
+        """On connections of its own."""
+        self._lane = lane
+        self._memory = Memory()
+        self._waiting: deque[_Waiting] = deque()
+        self._groups: dict[_Group, frozenset[object]] = {}
+
+    def check_room(self) -> None:
+        """Refuse work early, before anything is spent on it.
+
+        Raises:
+            OverloadedError: if as many batches wait as may.
+        """
+        if len(self._waiting) >= WAITING:
+            raise OverloadedError(retry_after_s=self._lane.retry_after_s)
+
+    async def write(self, delivery: Delivery) -> Arrived:
+        """Write a batch; it is committed when this returns.
+
+        Raises:
+            SequenceGapError, EpochSupersededError, CredentialInvalidError: see `take_batch`.
+            OverloadedError: if as many batches wait as may.
+            DatabaseBusyError, DatabaseUnavailableError: see `BulkLane.transaction`.
+        """
+        self.check_room()
+        waiting = _Waiting(delivery)
+        self._waiting.append(waiting)
+        self._begin_groups()
+        group, place = await waiting.group
+        # Whoever stops waiting does not stop the others' transaction.
+        outcome = (await asyncio.shield(group))[place]
+        if isinstance(outcome, CloudError):
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        while self._groups:
+            await asyncio.gather(*self._groups, return_exceptions=True)
+
+    def _begin_groups(self) -> None:
+        while self._waiting and len(self._groups) < GROUPS:
+            members = self._next_group()
+            if not members:
+                return
+            group = asyncio.create_task(self._write([member.delivery for member in members]))
+            self._groups[group] = frozenset(member.delivery.edge.gateway_id for member in members)
+            group.add_done_callback(self._ended)
+            for place, member in enumerate(members):
+                if not member.group.done():
+                    member.group.set_result((group, place))
+
+    def _ended(self, group: _Group) -> None:
+        del self._groups[group]
+        self._begin_groups()
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take what has waited longest: one batch of each gateway, none of a gateway whose batch is being written."""
+        busy: set[object] = set().union(*self._groups.values())
+        members: list[_Waiting] = []
+        passed: list[_Waiting] = []
+        readings = 0
+        while self._waiting and readings < READINGS_PER_GROUP:
+            waiting = self._waiting.popleft()
+            if waiting.group.cancelled():
+                continue
+            if waiting.delivery.edge.gateway_id in busy:
+                passed.append(waiting)
+                continue
+            busy.add(waiting.delivery.edge.gateway_id)
+            members.append(waiting)
+            readings += waiting.delivery.batch.reading_count
+        self._waiting.extendleft(reversed(passed))
+        return members
+
+    async def _write(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        try:
+            async with self._lane.transaction(_context_of(deliveries)) as pg:
+                return await take_new_batches(pg, deliveries, self._memory)
+        except _WRITTEN_ALONE as error:
+            _log.info("batches_written_alone", batches=len(deliveries), reason=type(error).__name__)
+        return [await self._write_alone(delivery) for delivery in deliveries]
+
+    async def _write_alone(self, delivery: Delivery) -> Outcome:
+        try:
+            async with self._lane.transaction(delivery.edge.context) as pg:
+                return await take_batch(pg, delivery, self._memory)
+        except CloudError as error:
+            return error
+
+
+def _context_of(deliveries: Sequence[Delivery]) -> TenantContext:
+    """The rows of all gateways of a group. Each row is written with the site of the gateway that was recognised for it."""
+    contexts = [delivery.edge.context for delivery in deliveries]
+    return TenantContext(
+        organization_ids=tuple({each: None for context in contexts for each in context.organization_ids}),
+        site_ids=tuple({each: None for context in contexts for each in context.site_ids}),
+    )
