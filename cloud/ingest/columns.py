@@ -366,8 +366,8 @@ class _JudgesByKey(dict[str, _Judge]):
         low = -limit if metric.low is None else metric.low
         high = limit if metric.high is None else metric.high
         if metric.rated_factor is not None and self._rated_kw is not None:
-            limit = metric.rated_factor * self._rated_kw
-            low, high = max(low, -limit), min(high, limit)
+            rated = metric.rated_factor * self._rated_kw
+            low, high = max(low, -rated), min(high, rated)
         judge = self[key] = _Judge(key, column, column in TEXT_COLUMNS, low, high, limit)
         return judge
 
