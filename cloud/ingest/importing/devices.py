@@ -32,6 +32,13 @@ class Devices:
         self._by_id = {device.id: device for device in devices}
         self._found: dict[str, SiteDevice] = {}
 
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Everything that a device can be called, with its id, in a stable order."""
+        return sorted(
+            (name, str(device.id)) for device in self._devices for name in (device.name, device.serial_number) if name
+        )
+
     def of_id(self, device_id: UUID) -> SiteDevice:
         """A device that was found before."""
         return self._by_id[device_id]

@@ -252,6 +252,13 @@ class ImportMapping(_Part):
         return self
 
     @property
+    def device_refs(self) -> tuple[str, ...]:
+        """Every device that is named here, rather than in the files."""
+        of_columns = [value.device for value in self.values if value.device is not None]
+        of_rows = [] if self.device is None else [self.device.ref, *self.device.names.values()]
+        return tuple(dict.fromkeys(ref for ref in (*of_columns, *of_rows) if ref is not None))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the files must have."""
         device = (self.device.column,) if self.device and self.device.column else ()

@@ -1,6 +1,6 @@
 """From rows to readings: a wide row is a reading of each of its devices; a long file's rows of one moment make one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -71,27 +71,35 @@ class _Open:
     values: dict[str, Value] = field(default_factory=dict)
 
 
-RowReader = Callable[[Row], Step]
-
-
 def read_steps(table: Table, mapping: ImportMapping, devices: Devices) -> Iterator[Step]:
     """Read a file to its end, row by row.
 
     Raises:
         ImportRefusedError: if the file has not the columns that the mapping names, or the site not its devices.
     """
-    head = _Head(table, mapping, devices)
-    long = None if mapping.long is None else _LongRows(head, mapping.long)
-    read = long.read if long else _WideRows(head).read
+    reader = _reader(table, mapping, devices)
     for row in table.rows():
         try:
             table.check(row)
-            step = read(row)
+            step = reader.read(row)
         except UnreadableError as error:
             step = Step(rejected=RejectedRow(row, str(error)))
         yield step
-    if long:
-        yield Step(rows=0, readings=long.rest())
+    yield Step(rows=0, readings=reader.rest())
+
+
+def check_columns(table: Table, mapping: ImportMapping, devices: Devices) -> None:
+    """See that a file has the columns that the mapping names, and the site its devices, before anything is written.
+
+    Raises:
+        ImportRefusedError: if not.
+    """
+    _reader(table, mapping, devices)
+
+
+def _reader(table: Table, mapping: ImportMapping, devices: Devices) -> "_WideRows | _LongRows":
+    head = _Head(table, mapping, devices)
+    return _WideRows(head) if mapping.long is None else _LongRows(head, mapping.long)
 
 
 class _Head:
@@ -105,6 +113,8 @@ class _Head:
         self._time_places = [table.index_of(column) for column in mapping.time.sources]
         column = mapping.device.column if mapping.device else None
         self._device_place = None if column is None else table.index_of(column)
+        for named in mapping.device_refs:
+            self.device_id(named)
         ref = mapping.device.ref if mapping.device else None
         self._fixed = None if ref is None else self.device_id(ref)
 
@@ -146,6 +156,10 @@ class _WideRows:
             if owner is not None:  # the mapping was checked: one of the two is there
                 found.setdefault(owner, {})[column.key] = column.read(row.cells[column.place])
         return Step(readings=tuple(ImportedReading(row.line, owner, at, values) for owner, values in found.items()))
+
+    def rest(self) -> tuple[ImportedReading, ...]:
+        """Nothing: a row stands for itself."""
+        return ()
 
 
 class _LongRows:

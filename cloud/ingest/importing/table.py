@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BufferedReader, TextIOWrapper
@@ -142,3 +142,18 @@ def content_hash(path: Path) -> bytes:
     except OSError as error:
         raise ImportRefusedError(f"the file {str(path)!r} cannot be read: {error.strerror}") from error
     return digest.digest()
+
+
+def csv_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The files that are meant, each once; of a folder those that end with `.csv`, in the order of their names.
+
+    Raises:
+        ImportRefusedError: if a folder has none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(each for each in path.iterdir() if each.suffix.lower() == ".csv") if path.is_dir() else [path]
+        if not found:
+            raise ImportRefusedError(f"the folder {str(path)!r} has no file whose name ends with .csv")
+        files += found
+    return tuple(dict.fromkeys(files))
