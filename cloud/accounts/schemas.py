@@ -22,14 +22,40 @@ from cloud.core.text import Language
 from shared.enums import OrgMemberRole
 
 
+class Retention(BaseModel):
+    """How many days numbers stay in the database; days and months stay for ever. What leaves goes to an archive first.
+
+    Attributes:
+        raw_days: readings as they came.
+        quarter_hour_days: quarter-hours; a month goes as a whole.
+        hour_days: hours, likewise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    raw_days: Annotated[int, Field(ge=30, le=3_660)] = 90
+    quarter_hour_days: Annotated[int, Field(ge=400, le=7_320)] = 731
+    hour_days: Annotated[int, Field(ge=400, le=18_300)] = 1_827
+
+    @model_validator(mode="after")
+    def _coarser_is_longer(self) -> Self:
+        if not self.raw_days <= self.quarter_hour_days <= self.hour_days:
+            raise ValueError(
+                f"raw_days {self.raw_days}, quarter_hour_days {self.quarter_hour_days}, hour_days {self.hour_days}: what is finer"
+                " cannot stay longer than what is computed from it"
+            )
+        return self
+
+
 class OrganizationSettings(BaseModel):
-    """`organizations.settings`: what new sites and reports of the organisation start with."""
+    """`organizations.settings`: what new sites and reports of the organisation start with, and how long numbers are kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: Language = Language.EN
     timezone: TimeZoneName = "Asia/Karachi"
     currency: Literal["PKR"] = "PKR"
+    retention: Retention = Retention()
 
 
 class LoginIn(BaseModel):

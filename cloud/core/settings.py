@@ -31,7 +31,8 @@ class Settings(BaseSettings):
         secret_key: 32 random bytes in base64. Encrypts stored device passwords and derives the keys that sign tokens and
             cursors. All processes of one installation share it; whoever has it and the database has everything.
         jwt_private_key: Ed25519 key in PEM for access tokens; derived from `secret_key` when not given.
-        files_dir: where reports and other files are kept.
+        files_dir: where reports, archives and other files are kept.
+        pack_after_days: whole days after which a UTC day of readings is packed into arrays.
         public_url: address that people use, for links and for the `iss` of tokens.
         max_body_bytes: largest request body, as received.
         db_pool_size: connections kept open per process.
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr
     jwt_private_key: SecretStr | None = None
     files_dir: Path = Path("/var/lib/solarhub/files")
+    pack_after_days: Annotated[int, Field(ge=2, le=30)] = 2
     public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 2_000_000
     db_pool_size: Annotated[int, Field(ge=1, le=200)] = 5
