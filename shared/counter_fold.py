@@ -17,7 +17,7 @@ RESOLUTION_WH = 100
 _HEADROOM = (5, 4)
 """1.25 x rated power: inverters exceed their rating for minutes at low temperature and at cloud edges."""
 
-_PLATEAU_US = 3_600_000_000
+PLATEAU_US = 3_600_000_000
 """A counter with coarse steps stands still between two of them; an increment began when the value was first seen, at most an hour ago."""
 
 _US_PER_HOUR = 3_600_000_000
@@ -154,7 +154,7 @@ class _Fold:
     def _continue(self, base: _Base, at: int, value: int) -> bool:
         """Accept the reading as the successor of the base, if it is plausible."""
         gap = at - base.last > self.max_gap_us
-        start = base.last if gap else max(base.first, base.last - _PLATEAU_US)
+        start = base.last if gap else max(base.first, base.last - PLATEAU_US)
         gain, flags = self._gain(base.value, value, elapsed=at - start)
         if gain is None or (gap and gain and base.value == 0 and not self.is_daily):
             return False
@@ -172,7 +172,7 @@ class _Fold:
         return True
 
     def _gain(self, before: int, after: int, *, elapsed: int) -> tuple[int | None, int]:
-        ceiling = _ceiling_wh(self.limits, elapsed)
+        ceiling = ceiling_wh(self.limits, elapsed)
         step = after - before
         if step >= 0:
             return (step if _within(step, ceiling) else None), 0
@@ -196,7 +196,7 @@ class _Fold:
         if self.pending is not None and self.base is not None:
             before = self.pending
             step = value - before.value
-            if _within(step, _ceiling_wh(self.limits, at - before.first)):
+            if _within(step, ceiling_wh(self.limits, at - before.first)):
                 self._close_plateau(self.base, until=self.base.last)
                 self.base, self.pending, self.was_reset = before, None, True
                 self._continue(before, at, value)
@@ -267,7 +267,7 @@ def fold_counter(
         if is_plain and base is not None and base.value <= value < width and at < next_event_at:
             step = value - base.value
             if at - base.last <= max_gap_us:
-                start = max(base.first, base.last - _PLATEAU_US) if step else base.last
+                start = max(base.first, base.last - PLATEAU_US) if step else base.last
                 if not step:
                     base.last = at
                     continue
@@ -289,7 +289,7 @@ def _rate(limits: CounterLimits) -> tuple[int | None, int]:
     return (None if limits.rated_kw is None else round(limits.rated_kw * 1000) * over), under * _US_PER_HOUR
 
 
-def _ceiling_wh(limits: CounterLimits, elapsed_us: int) -> int | None:
+def ceiling_wh(limits: CounterLimits, elapsed_us: int) -> int | None:
     """Largest plausible increment in so much time; None = no limit."""
     over, under = _rate(limits)
     return None if over is None else over * elapsed_us // under + limits.resolution_wh

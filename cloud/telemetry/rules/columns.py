@@ -3,10 +3,11 @@
 Done once for a stretch of time, column by column: this is where most of a roll-up's time would go.
 """
 
+import bisect
 import itertools
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud.telemetry.rules.context import UNUSABLE, Column, Timeline
@@ -19,10 +20,11 @@ from cloud.telemetry.rules.facts import (
     counter_limits,
     generation_kw,
 )
-from cloud.telemetry.rules.gauges import US_PER_SECOND, Samples
+from cloud.telemetry.rules.gauges import US_PER_SECOND, Cover, Samples
 from shared.counters import CounterLimits, FlowSeries, MeterEvent, Points
 from shared.enums import DeviceType, Quality
 from shared.metrics import UnknownMetricError, metric_of
+from shared.steady_counter import SteadyCounter
 
 _WRONG_TIME = int(Quality.FUTURE | Quality.BEFORE_DEVICE)
 
@@ -32,12 +34,43 @@ GENERATION = "generation"
 
 @dataclass(frozen=True, slots=True)
 class FlowColumns:
-    """One flow of a device, with what is plausible for it and what is recorded about its counter."""
+    """One flow of a device, with what is plausible for it and what is recorded about its counter.
 
-    flow: Flow
-    series: FlowSeries
+    Attributes:
+        source: which values of the device tell of it.
+        limits: of its counter.
+        events: recorded at its counter, in order of time.
+        moments: of the readings.
+        totals: lifetime counter (Wh) in each reading; empty if no reading has it.
+        todays: daily counter (kWh), likewise.
+        power: kW, likewise, in the direction of the gauge.
+        steady: the short way through the lifetime counter; None where only folding can tell.
+    """
+
+    source: FlowSource
     limits: CounterLimits
     events: Sequence[MeterEvent]
+    moments: Sequence[int]
+    totals: Sequence[int | None]
+    todays: Column
+    power: Column
+    steady: SteadyCounter | None
+
+    @property
+    def flow(self) -> Flow:
+        """Where the energy goes."""
+        return self.source.flow
+
+    def between(self, first: int, last: int) -> FlowSeries:
+        """What the device says by source from the first to the last moment, both included."""
+        part = slice(bisect.bisect_left(self.moments, first), bisect.bisect_right(self.moments, last))
+        moments, totals, todays = self.moments[part], self.totals[part], _wh(self.todays[part])
+        if totals and todays:
+            todays = [None if total == 0 else today for total, today in zip(totals, todays, strict=True)]
+        sign = self.source.sign
+        watts = [None if kw is None else max(0, round(sign * kw * 1000)) for kw in self.power[part]]
+        # A column that no reading has is empty.
+        return FlowSeries(*(Points.of(zip(moments, values, strict=False)) for values in (totals, todays, watts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +79,7 @@ class DeviceColumns:
 
     Attributes:
         heard: moments of readings whose time can be believed (microseconds of Unix time).
-        valid: moments of readings that something may be computed from, as samples of nothing: they tell the coverage.
+        valid: moments of readings that something may be computed from: they tell the coverage.
         gauges: metric key, or `GENERATION` -> its samples.
         flows: of an inverter, meter or battery.
     """
@@ -54,7 +87,7 @@ class DeviceColumns:
     device: DeviceFacts
     timeline: Timeline
     heard: Sequence[int]
-    valid: Samples
+    valid: Cover
     gauges: Mapping[str, Samples]
     flows: Sequence[FlowColumns]
 
@@ -68,39 +101,41 @@ class DeviceColumns:
             site: its site's.
             gauges: metric keys that are wanted as gauges.
         """
-        usable = [not bits & UNUSABLE for bits in timeline.quality]
-        moments = list(itertools.compress(timeline.moments, usable))
-        columns = {
-            key: found
-            for key, column in timeline.columns.items()
-            if (found := _sane(list(itertools.compress(column, usable)), key, device)) is not None
-        }
+        heard, moments, columns = _usable(timeline, device)
         wanted = {key: column for key, column in columns.items() if key in gauges}
         power = _generation(columns)
         if power is not None and device.device_type is DeviceType.INVERTER:
             wanted[GENERATION] = power
-        longest = round(device.max_gap_s * US_PER_SECOND)
+        valid = Cover.of(moments, longest=round(device.max_gap_s * US_PER_SECOND))
+        sources = FLOW_SOURCES.get(device.device_type, ())
+        limits = [counter_limits(source, device, site) for source in sources]
+        told = _flows(moments, columns, zip(sources, limits, strict=True), generation=power, device=device)
         return cls(
             device,
             timeline,
-            heard=[at for at, bits in zip(timeline.moments, timeline.quality, strict=True) if not bits & _WRONG_TIME],
-            valid=Samples.of(moments, [0.0] * len(moments), longest=longest),
-            gauges={key: _samples(moments, column, longest) for key, column in wanted.items()},
-            flows=[
-                FlowColumns(
-                    source.flow,
-                    _flow(moments, columns, source, power),
-                    counter_limits(source, device, site),
-                    sorted(device.events.get(source.total, ()), key=lambda event: event.at),
-                )
-                for source in FLOW_SOURCES.get(device.device_type, ())
-            ],
+            heard=heard,
+            valid=valid,
+            gauges=_samples(valid, wanted),
+            flows=list(told),
         )
 
 
-def _sane(column: list[float | None], key: str, device: DeviceFacts) -> Column | None:
+def _usable(timeline: Timeline, device: DeviceFacts) -> tuple[Sequence[int], Sequence[int], dict[str, Column]]:
+    """Moments that can be believed, moments of readings to compute from, and these readings' values by metric."""
+    heard, moments, columns = timeline.moments, timeline.moments, timeline.columns
+    if any(bits & (UNUSABLE | _WRONG_TIME) for bits in set(timeline.quality)):
+        keep = [not bits & UNUSABLE for bits in timeline.quality]
+        heard = [at for at, bits in zip(moments, timeline.quality, strict=True) if not bits & _WRONG_TIME]
+        moments = list(itertools.compress(moments, keep))
+        columns = {key: list(itertools.compress(column, keep)) for key, column in columns.items()}
+    sane = {key: found for key, column in columns.items() if (found := _sane(column, key, device)) is not None}
+    return heard, moments, sane
+
+
+def _sane(column: Column, key: str, device: DeviceFacts) -> Column | None:
     """The column without values that cannot be true; they stay in the raw rows, with a flag. None if nothing is left."""
-    if column.count(None) == len(column):
+    known = _known(column)
+    if not known:
         return None
     try:
         metric = metric_of(key)
@@ -112,7 +147,14 @@ def _sane(column: list[float | None], key: str, device: DeviceFacts) -> Column |
     if metric.rated_factor is not None and device.rated_power_kw is not None:
         largest = metric.rated_factor * device.rated_power_kw
         low, high = max(low, -largest), min(high, largest)
+    # A NaN could hide from the smallest and the largest, but not from the sum.
+    if low <= min(known) and max(known) <= high and math.isfinite(sum(known)):
+        return column
     return [value if value is not None and low <= value <= high and math.isfinite(value) else None for value in column]
+
+
+def _known(column: Column) -> Sequence[float]:
+    return [value for value in column if value is not None]
 
 
 def _generation(columns: Mapping[str, Column]) -> Column | None:
@@ -122,23 +164,46 @@ def _generation(columns: Mapping[str, Column]) -> Column | None:
     return [generation_kw(ac_kw, dc_kw) for ac_kw, dc_kw in zip(ac, dc, strict=True)]
 
 
-def _samples(moments: Sequence[int], column: Column, longest: int) -> Samples:
-    known = [(at, value) for at, value in zip(moments, column, strict=True) if value is not None]
-    return Samples.of([at for at, _ in known], [value for _, value in known], longest=longest)
+def _samples(valid: Cover, columns: Mapping[str, Column]) -> dict[str, Samples]:
+    """The samples of each gauge; those that were sampled together share one cover."""
+    covers = {len(valid.moments): [valid]}
+    found = {}
+    for key, column in columns.items():
+        values = _known(column)
+        alike = covers.setdefault(len(values), [])
+        moments = valid.moments
+        if len(values) < len(moments):
+            moments = [at for at, value in zip(moments, column, strict=True) if value is not None]
+        cover = next((cover for cover in alike if cover.moments == moments), None)
+        if cover is None:
+            cover = Cover.of(moments, longest=valid.longest)
+            alike.append(cover)
+        found[key] = Samples.at(cover, values)
+    return found
 
 
-def _flow(
-    moments: Sequence[int], columns: Mapping[str, Column], source: FlowSource, generation: Column | None
-) -> FlowSeries:
-    totals = _wh(columns.get(source.total))
-    todays = _wh(columns.get(source.today)) if source.today else []
-    if totals and todays:
-        todays = [None if total == 0 else today for total, today in zip(totals, todays, strict=True)]
-    power = columns.get(source.power) if source.power else generation
-    watts = [None if kw is None else max(0, round(source.sign * kw * 1000)) for kw in power or ()]
-    # A column that no reading has is empty.
-    return FlowSeries(*(Points.of(zip(moments, values, strict=False)) for values in (totals, todays, watts)))
+def _flows(
+    moments: Sequence[int],
+    columns: Mapping[str, Column],
+    sources: Iterable[tuple[FlowSource, CounterLimits]],
+    *,
+    generation: Column | None,
+    device: DeviceFacts,
+) -> Iterator[FlowColumns]:
+    """The flows of which the readings tell anything."""
+    for source, limits in sources:
+        totals = _wh(columns.get(source.total, ()))
+        todays = columns.get(source.today, ()) if source.today else ()
+        power = columns.get(source.power, ()) if source.power else generation or ()
+        if not (totals or todays or power):
+            continue
+        events = sorted(device.events.get(source.total, ()), key=lambda event: event.at)
+        steady = None
+        if totals and not events:
+            points = Points.of(zip(moments, totals, strict=True))
+            steady = SteadyCounter.of(points.moments, points.values, limits)
+        yield FlowColumns(source, limits, events, moments, totals, todays, power, steady)
 
 
-def _wh(column: Column | None) -> list[int | None]:
-    return [None if kwh is None else round(kwh * 1000) for kwh in column or ()]
+def _wh(column: Column) -> list[int | None]:
+    return [None if kwh is None else round(kwh * 1000) for kwh in column]

@@ -1,15 +1,19 @@
-"""Mean, extremes and coverage of a value that was sampled at moments."""
+"""Mean, extremes and coverage of a value that was sampled at moments.
+
+Where the time goes: a device has a dozen gauges and a reading a minute. What the moments alone tell (how long each sample counts, which of
+them lie in a quarter-hour) is worked out once for all gauges that were sampled together.
+"""
 
 import bisect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 US_PER_SECOND = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """A value's course within a window.
 
     Attributes:
@@ -32,64 +36,143 @@ class Course:
         return self.covered_us // US_PER_SECOND
 
 
+_Part: TypeAlias = tuple[int, float, int, int]
+"""A stretch between two samples that a window cuts: index of the first, middle of what is inside (microseconds after that sample), its
+length, and the length of the whole stretch."""
+
+
+class Cut(NamedTuple):
+    """What a window has of samples.
+
+    Attributes:
+        first: index of the first sample inside.
+        last: index of the first sample after it.
+        covered_us: microseconds of the window between samples that are near enough.
+        head: what it has of the stretch that ends with its first sample, or in which it lies.
+        tail: what it has of the stretch that begins with its last sample.
+    """
+
+    first: int
+    last: int
+    covered_us: int
+    head: _Part | None
+    tail: _Part | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """The moments of samples, and which time they cover.
+
+    Attributes:
+        moments: microseconds of Unix time, ascending.
+        longest: two samples further apart than this (microseconds) do not cover the time between them.
+        spans: microseconds from each sample to the next; 0 across a gap.
+        covered: microseconds covered from the first sample up to each.
+    """
+
+    moments: Sequence[int]
+    longest: int
+    spans: Sequence[int]
+    covered: Sequence[int]
+
+    @classmethod
+    def of(cls, moments: Sequence[int], *, longest: int) -> "Cover":
+        """Work out once what every window and every value needs."""
+        spans, covered, total = [], [0], 0
+        for t0, t1 in itertools.pairwise(moments):
+            span = t1 - t0
+            if not 0 < span <= longest:
+                span = 0
+            total += span
+            spans.append(span)
+            covered.append(total)
+        return cls(moments, longest, spans, covered)
+
+    def cuts(self, edges: Sequence[int]) -> list[Cut]:
+        """What the windows between consecutive edges have of the samples."""
+        marks = [bisect.bisect_left(self.moments, edge) for edge in edges]
+        cuts = []
+        for start, end, first, last in zip(edges, edges[1:], marks, marks[1:], strict=False):
+            covered = self.covered[last - 1] - self.covered[first] if last > first else 0
+            head = self._part(first - 1, start, end)
+            tail = self._part(last - 1, start, end) if last > first else None
+            covered += (head[2] if head else 0) + (tail[2] if tail else 0)
+            cuts.append(Cut(first, last, covered, head, tail))
+        return cuts
+
+    def _part(self, index: int, start: int, end: int) -> _Part | None:
+        """What the stretch from one sample to the next has inside a window."""
+        if index < 0 or index + 1 >= len(self.moments):
+            return None
+        t0, t1, span = self.moments[index], self.moments[index + 1], self.spans[index]
+        left, right = max(t0, start), min(t1, end)
+        if not span or right <= left:
+            return None
+        return index, (left + right) / 2 - t0, right - left, span
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Samples of one value in order of time.
 
     Attributes:
-        moments: microseconds of Unix time.
+        cover: when.
         values: at these moments.
-        longest: two samples further apart than this (microseconds) do not cover the time between them.
         areas: value x microseconds between each sample and the next; 0 across a gap.
-        covered: microseconds covered from the first sample up to each.
     """
 
-    moments: Sequence[int]
+    cover: Cover
     values: Sequence[float]
-    longest: int
     areas: Sequence[float]
-    covered: Sequence[int]
 
     @classmethod
     def of(cls, moments: Sequence[int], values: Sequence[float], *, longest: int) -> "Samples":
-        """Work out once what every window needs."""
-        areas, covered, total = [], [0], 0
-        pairs = itertools.pairwise(zip(moments, values, strict=True))
-        for (t0, v0), (t1, v1) in pairs:
-            span = t1 - t0
-            if 0 < span <= longest:
-                areas.append((v0 + (v1 - v0) / span * ((t0 + t1) / 2 - t0)) * span)
-                total += span
-            else:
-                areas.append(0.0)
-            covered.append(total)
-        return cls(moments, values, longest, areas, covered)
+        """Values at moments (microseconds of Unix time); see `Cover` for `longest`."""
+        return cls.at(Cover.of(moments, longest=longest), values)
+
+    @classmethod
+    def at(cls, cover: Cover, values: Sequence[float]) -> "Samples":
+        """Values at moments that are known already."""
+        return cls(cover, values, _areas(values, cover.spans))
 
     def course(self, start: int, end: int) -> Course | None:
         """The course in [start, end), in microseconds of Unix time, or None if no sample tells of it."""
-        first, last = bisect.bisect_left(self.moments, start), bisect.bisect_left(self.moments, end)
-        area, covered = self._part(first - 1, start, end)
-        if last > first:
-            for between in self.areas[first : last - 1]:
-                area += between
-            covered += self.covered[last - 1] - self.covered[first]
-            after, seconds = self._part(last - 1, start, end)
-            area, covered = area + after, covered + seconds
-        inside = self.values[first:last]
-        if not covered and not inside:
-            return None
-        mean = area / covered if covered else sum(inside) / len(inside)
-        if not inside:
-            return Course(mean, None, None, None, covered)
-        return Course(mean, min(inside), max(inside), inside[-1], covered)
+        return self.courses(self.cover.cuts((start, end)))[0]
 
-    def _part(self, index: int, start: int, end: int) -> tuple[float, int]:
-        """What the stretch from one sample to the next has inside a window: value x microseconds, microseconds."""
-        if index < 0 or index + 1 >= len(self.moments):
-            return 0.0, 0
-        t0, t1 = self.moments[index], self.moments[index + 1]
-        left, right = max(t0, start), min(t1, end)
-        if t1 - t0 > self.longest or right <= left:
-            return 0.0, 0
-        v0, slope = self.values[index], (self.values[index + 1] - self.values[index]) / (t1 - t0)
-        return (v0 + slope * ((left + right) / 2 - t0)) * (right - left), right - left
+    def courses(self, cuts: Sequence[Cut]) -> list[Course | None]:
+        """The course in each of the windows that the cover has cut."""
+        values, areas = self.values, self.areas
+        found: list[Course | None] = []
+        for first, last, covered, head, tail in cuts:
+            area = _area(values, head) if head else 0.0
+            if last <= first:
+                found.append(Course(area / covered, None, None, None, covered) if covered else None)
+                continue
+            # Added one by one: other ways of summing differ in the last digit, some of them from one Python to the next.
+            for between in areas[first : last - 1]:
+                area += between
+            area += _area(values, tail) if tail else 0.0
+            inside = values[first:last]
+            mean = area / covered if covered else sum(inside) / len(inside)
+            found.append(Course(mean, min(inside), max(inside), inside[-1], covered))
+        return found
+
+
+def _areas(values: Sequence[float], spans: Sequence[int]) -> list[float]:
+    """Value x microseconds of each stretch between two samples: the value in its middle, times its length."""
+    span = spans[0] if spans else 0
+    if span and spans.count(span) == len(spans):
+        # Nearly always: polls keep their pace.
+        half = span / 2
+        return [(v0 + (v1 - v0) / span * half) * span for v0, v1 in itertools.pairwise(values)]
+    return [
+        (v0 + (v1 - v0) / span * (span / 2)) * span if span else 0.0
+        for (v0, v1), span in zip(itertools.pairwise(values), spans, strict=True)
+    ]
+
+
+def _area(values: Sequence[float], part: _Part) -> float:
+    """Value x microseconds of a part of the stretch between two samples."""
+    index, middle, width, span = part
+    before = values[index]
+    return (before + (values[index + 1] - before) / span * middle) * width

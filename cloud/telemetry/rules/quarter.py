@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from cloud.telemetry.rules.columns import GENERATION, DeviceColumns, FlowColumns
-from cloud.telemetry.rules.context import REACH, Timeline, hours_in
+from cloud.telemetry.rules.context import REACH, Timeline
 from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
-from cloud.telemetry.rules.gauges import US_PER_SECOND, Course
+from cloud.telemetry.rules.gauges import US_PER_SECOND, Course, Cut
 from shared.counters import CounterFlag, Increment, increments, unix_us
 from shared.metrics import METRICS, Rollup
 from shared.periods import QUARTER_HOUR, Window
@@ -21,7 +21,7 @@ _FULL_LOAD = 0.99
 _QUARTER_US = QUARTER_S * US_PER_SECOND
 _HOUR_US = 4 * _QUARTER_US
 _REACH_US = round(REACH.total_seconds()) * US_PER_SECOND
-_GAP = int(CounterFlag.GAP)
+_GAP, _CLIPPED = int(CounterFlag.GAP), int(RollupFlag.CLIPPED)
 
 PLANE_OF_ARRAY = "irradiance_wm2.poa"
 
@@ -103,20 +103,26 @@ _OTHER_GAUGES = tuple(
 _GAUGES = frozenset({*OWN_COLUMNS, *_OTHER_GAUGES, PLANE_OF_ARRAY})
 
 
+_WH = {flow: f"{flow.value}_wh" for flow in Flow}
+_BRIDGED_WH = {flow: f"{flow.value}_bridged_wh" for flow in Flow}
+
+
 @dataclass(slots=True)
 class _Tally:
-    """Energy of one quarter-hour while the increments come in."""
+    """Energy of one quarter-hour while the increments come in.
 
-    energy_wh: dict[Flow, int] = field(default_factory=dict)
-    bridged_wh: dict[Flow, int] = field(default_factory=dict)
+    Attributes:
+        columns: energies and bridged energies, as fields of a `QuarterHour`.
+        still_us: microseconds of gaps across which the generation counter stood still: nothing was missed there.
+    """
+
+    columns: dict[str, int] = field(default_factory=dict)
     flags: int = 0
     still_us: int = 0
-    """Microseconds of gaps across which the generation counter stood still: nothing was missed there."""
 
-    def columns(self) -> dict[str, Any]:
-        """As fields of a `QuarterHour`."""
-        energies = {f"{flow.value}_wh": wh for flow, wh in self.energy_wh.items()}
-        return energies | {f"{flow.value}_bridged_wh": wh for flow, wh in self.bridged_wh.items()}
+    def add(self, column: str, energy_wh: int) -> None:
+        """Count energy in a column."""
+        self.columns[column] = self.columns.get(column, 0) + energy_wh
 
 
 def device_hours(timeline: Timeline, window: Window, device: DeviceFacts, site: SiteFacts) -> list[QuarterHour]:
@@ -131,31 +137,45 @@ def device_hours(timeline: Timeline, window: Window, device: DeviceFacts, site: 
         site: its site's.
     """
     columns = DeviceColumns.of(timeline, device, site, gauges=_GAUGES)
-    return [row for hour in hours_in(window) for row in _hour(columns, hour)]
-
-
-def _hour(columns: DeviceColumns, hour: datetime) -> list[QuarterHour]:
-    start = unix_us(hour)
-    tallies = _energies(columns, start)
+    start, end = unix_us(window.start), unix_us(window.end)
+    edges = range(start, end + 1, _QUARTER_US)
+    tallies = [tally for hour in range(start, end, _HOUR_US) for tally in _energies(columns, hour)]
+    heard = [bisect.bisect_left(columns.heard, edge) for edge in edges]
+    courses = _courses(columns, edges)
     rows = []
-    for index, tally in enumerate(tallies):
-        left = start + index * _QUARTER_US
-        is_heard = _count(columns.heard, left, left + _QUARTER_US) > 0
-        if is_heard or tally.energy_wh:
-            rows.append(_quarter(hour + index * QUARTER_HOUR, left, tally, columns))
+    for index, (tally, cut) in enumerate(zip(tallies, columns.valid.cuts(edges), strict=True)):
+        if heard[index + 1] > heard[index] or tally.columns:
+            told = {key: course for key, found in courses.items() if (course := found[index]) is not None}
+            rows.append(_quarter(window.start + index * QUARTER_HOUR, tally, told, cut, device))
     return rows
 
 
-def _count(moments: Sequence[int], start: int, end: int) -> int:
-    return bisect.bisect_left(moments, end) - bisect.bisect_left(moments, start)
+def _courses(columns: DeviceColumns, edges: Sequence[int]) -> dict[str, list[Course | None]]:
+    """The courses of all gauges between the edges."""
+    cuts: dict[int, list[Cut]] = {}
+    found = {}
+    for key, samples in columns.gauges.items():
+        alike = cuts.get(id(samples.cover))
+        if alike is None:
+            alike = cuts[id(samples.cover)] = samples.cover.cuts(edges)
+        found[key] = samples.courses(alike)
+    return found
 
 
 def _energies(columns: DeviceColumns, hour: int) -> list[_Tally]:
     """Energy of the four quarter-hours of an hour, judged by the readings of its context alone."""
     tallies = [_Tally() for _ in range(4)]
+    if not columns.flows:
+        return tallies
     end = hour + _HOUR_US
+    edges = range(hour, end + 1, _QUARTER_US)
     first, last = columns.timeline.context(hour, straddle_us=columns.valid.longest)
     for source in columns.flows:
+        until = source.steady.until(edges, first=first, last=last) if source.steady else None
+        if until is not None:
+            for tally, before, after in zip(tallies, until, until[1:], strict=False):
+                tally.columns[_WH[source.flow]] = after - before
+            continue
         for increment in _increments(source, first, last, within=(hour, end)):
             # Of a gap that is too long to be bridged some hours see both ends and others do not: none counts it.
             if increment[0] < end and increment[1] > hour and increment[1] - increment[0] <= _REACH_US:
@@ -164,7 +184,7 @@ def _energies(columns: DeviceColumns, hour: int) -> list[_Tally]:
 
 
 def _increments(source: FlowColumns, first: int, last: int, *, within: tuple[int, int]) -> list[Increment]:
-    return increments(source.series.between(first, last), source.limits, events=source.events, within=within)
+    return increments(source.between(first, last), source.limits, events=source.events, within=within)
 
 
 def _spread(increment: Increment, flow: Flow, hour: int, tallies: Sequence[_Tally]) -> None:
@@ -175,30 +195,26 @@ def _spread(increment: Increment, flow: Flow, hour: int, tallies: Sequence[_Tall
         left, right = max(start, hour + index * _QUARTER_US), min(end, hour + (index + 1) * _QUARTER_US)
         share = energy_wh * (right - start) // span - energy_wh * (left - start) // span
         tally = tallies[index]
-        tally.energy_wh[flow] = tally.energy_wh.get(flow, 0) + share
+        tally.add(_WH[flow], share)
         tally.flags |= flags
         if flags & _GAP:
-            tally.bridged_wh[flow] = tally.bridged_wh.get(flow, 0) + share
+            tally.add(_BRIDGED_WH[flow], share)
             if flow is Flow.GENERATED and energy_wh == 0:
                 tally.still_us += right - left
 
 
-def _quarter(bucket: datetime, start: int, tally: _Tally, columns: DeviceColumns) -> QuarterHour:
-    device, end = columns.device, start + _QUARTER_US
-    courses = {
-        key: course for key, samples in columns.gauges.items() if (course := samples.course(start, end)) is not None
-    }
+def _quarter(
+    bucket: datetime, tally: _Tally, courses: Mapping[str, Course], cut: Cut, device: DeviceFacts
+) -> QuarterHour:
     power, soc = courses.get(GENERATION), courses.get("battery_soc_percent")
     sun = courses.get(PLANE_OF_ARRAY) or courses.get("irradiance_wm2")
     module, ambient = courses.get("module_temperature_c"), courses.get("ambient_temperature_c")
-    coverage = columns.valid.course(start, end)
-    covered_us = (coverage.covered_us if coverage else 0) + tally.still_us
-    flags = RollupFlag(tally.flags)
+    flags = tally.flags
     if power and power.high and device.rated_power_kw and power.high >= _FULL_LOAD * device.rated_power_kw:
-        flags |= RollupFlag.CLIPPED
+        flags |= _CLIPPED
     return QuarterHour(
         bucket=bucket,
-        **tally.columns(),
+        **tally.columns,
         **_extremes("power", power),
         **_extremes("load_power", courses.get("load_power_kw")),
         **_extremes("grid_power", courses.get("grid_power_kw")),
@@ -212,10 +228,10 @@ def _quarter(bucket: datetime, start: int, tally: _Tally, columns: DeviceColumns
         module_temperature_mean_c=module.mean if module else None,
         ambient_temperature_mean_c=ambient.mean if ambient else None,
         metrics=_others(courses),
-        n_valid=_count(columns.valid.moments, start, end),
+        n_valid=cut.last - cut.first,
         n_expected=round(QUARTER_S / device.poll_interval_s),
-        covered_seconds=min(covered_us // US_PER_SECOND, QUARTER_S),
-        flags=int(flags),
+        covered_seconds=min((cut.covered_us + tally.still_us) // US_PER_SECOND, QUARTER_S),
+        flags=flags,
     )
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import fsum
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from cloud.telemetry.rules.expectation import expected_month_kwh
 from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
@@ -112,8 +113,38 @@ class Summary:
 
     def energy_wh(self, flow: Flow) -> int | None:
         """Energy of one flow, exactly as it was before it became kWh."""
-        kwh: float | None = getattr(self, f"energy_{flow.value}_kwh")
+        kwh: float | None = getattr(self, _KWH[flow])
         return None if kwh is None else round(kwh * 1000)
+
+
+class _Columns(NamedTuple):
+    """What hours and days are made of, of several quarter-hours in order."""
+
+    bucket: Sequence[datetime]
+    generated_wh: Sequence[int | None]
+    consumed_wh: Sequence[int | None]
+    imported_wh: Sequence[int | None]
+    exported_wh: Sequence[int | None]
+    charged_wh: Sequence[int | None]
+    discharged_wh: Sequence[int | None]
+    generated_bridged_wh: Sequence[int]
+    power_mean_kw: Sequence[float | None]
+    power_max_kw: Sequence[float | None]
+    battery_soc_last_percent: Sequence[float | None]
+    irradiance_mean_wm2: Sequence[float | None]
+    irradiation_wh_m2: Sequence[float | None]
+    irradiation_covered_seconds: Sequence[int]
+    n_valid: Sequence[int]
+    covered_seconds: Sequence[int]
+    flags: Sequence[int]
+
+
+SUMMED = _Columns._fields
+"""Of a quarter-hour, what hours and days are made of."""
+
+_told_of = attrgetter(*SUMMED)
+_WH = {flow: f"{flow.value}_wh" for flow in Flow}
+_KWH = {flow: f"energy_{flow.value}_kwh" for flow in Flow}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +171,21 @@ def summarise(quarters: Sequence[QuarterHour], window: Window, subject: Subject)
         window: the period.
         subject: site or device.
     """
-    levels = [row.battery_soc_last_percent for row in quarters if row.battery_soc_last_percent is not None]
-    irradiation_s = sum(row.irradiation_covered_seconds for row in quarters)
+    told = _Columns(*zip(*map(_told_of, quarters), strict=True)) if quarters else _Columns(*((),) * len(SUMMED))
+    levels = [level for level in told.battery_soc_last_percent if level is not None]
+    irradiation_s = sum(told.irradiation_covered_seconds)
+    bridged = zip(told.generated_wh, told.generated_bridged_wh, strict=True)
     basis = _Basis(
-        energies_wh={flow: _total(row.energy_wh(flow) for row in quarters) for flow in Flow},
-        bridged_wh=_total(row.generated_bridged_wh for row in quarters if row.generated_wh is not None),
-        irradiation_wh_m2=_float_total(row.irradiation_wh_m2 for row in quarters),
+        energies_wh={flow: _total(getattr(told, column)) for flow, column in _WH.items()},
+        bridged_wh=_total(bridged_wh for wh, bridged_wh in bridged if wh is not None),
+        irradiation_wh_m2=_float_total(told.irradiation_wh_m2),
         irradiation_s=irradiation_s,
-        covered_s=sum(row.covered_seconds for row in quarters),
-        sample_count=sum(row.n_valid for row in quarters),
-        flags=_union(row.flags for row in quarters),
-        peak=_highest((row.power_max_kw, row.bucket) for row in quarters),
-        average_kw=_weighted((row.power_mean_kw, row.covered_seconds) for row in quarters),
-        sunshine=_sunshine(
-            quarters, subject, has_irradiance=_percent(irradiation_s, window.seconds) >= COMPLETE_PERCENT
-        ),
+        covered_s=sum(told.covered_seconds),
+        sample_count=sum(told.n_valid),
+        flags=_union(told.flags),
+        peak=_highest(zip(told.power_max_kw, told.bucket, strict=True)),
+        average_kw=_weighted(zip(told.power_mean_kw, told.covered_seconds, strict=True)),
+        sunshine=_sunshine(told, subject, has_irradiance=_percent(irradiation_s, window.seconds) >= COMPLETE_PERCENT),
     )
     fields = _fields(basis, window, subject)
     return Summary(**fields, battery_soc_percent=levels[-1] if levels else None)
@@ -194,7 +225,7 @@ def summarise_days(
 
 def _fields(basis: _Basis, window: Window, subject: Subject) -> dict[str, Any]:
     expected = subject.expected_readings(window)
-    energies = {f"energy_{flow.value}_kwh": _kwh(wh) for flow, wh in basis.energies_wh.items()}
+    energies = {_KWH[flow]: _kwh(wh) for flow, wh in basis.energies_wh.items()}
     ratio, reason = _performance(basis, window, subject)
     return {
         **energies,
@@ -267,29 +298,32 @@ def _expectation(basis: _Basis, window: Window, subject: Subject) -> dict[str, A
 def _performance(basis: _Basis, window: Window, subject: Subject) -> tuple[float | None, str | None]:
     """Performance ratio, or the reason why there is none."""
     generated, irradiation = basis.energies_wh[Flow.GENERATED], basis.irradiation_wh_m2
-    reasons = {
-        "only_for_a_site": not subject.is_site,
-        "no_dc_capacity": not subject.dc_rating_kw,
-        "no_generation_data": generated is None,
-        "no_irradiation": irradiation is None,
-        "irradiation_incomplete": _percent(basis.irradiation_s, window.seconds) < COMPLETE_PERCENT,
-        "energy_incomplete": _percent(basis.covered_s, window.seconds) < COMPLETE_PERCENT,
-        "no_sun": not irradiation,
-    }
-    reason = next((name for name, applies in reasons.items() if applies), None)
+    reason = None
+    if not subject.is_site:
+        reason = "only_for_a_site"
+    elif not subject.dc_rating_kw:
+        reason = "no_dc_capacity"
+    elif generated is None:
+        reason = "no_generation_data"
+    elif irradiation is None:
+        reason = "no_irradiation"
+    elif _percent(basis.irradiation_s, window.seconds) < COMPLETE_PERCENT:
+        reason = "irradiation_incomplete"
+    elif _percent(basis.covered_s, window.seconds) < COMPLETE_PERCENT:
+        reason = "energy_incomplete"
+    elif not irradiation:
+        reason = "no_sun"
     if reason is not None or not subject.dc_rating_kw or generated is None or not irradiation:
         return None, reason
     return (generated / 1000 / subject.dc_rating_kw) / (irradiation / 1000), None
 
 
-def _sunshine(quarters: Iterable[QuarterHour], subject: Subject, *, has_irradiance: bool) -> tuple[float, str] | None:
+def _sunshine(told: _Columns, subject: Subject, *, has_irradiance: bool) -> tuple[float, str] | None:
     if has_irradiance:
-        seconds = [
-            row.irradiation_covered_seconds for row in quarters if (row.irradiance_mean_wm2 or 0.0) >= SUNSHINE_WM2
-        ]
-        return sum(seconds) / 3600, "irradiance"
+        sun = zip(told.irradiance_mean_wm2, told.irradiation_covered_seconds, strict=True)
+        return sum(seconds for wm2, seconds in sun if (wm2 or 0.0) >= SUNSHINE_WM2) / 3600, "irradiance"
     rated = subject.ac_rating_kw
-    powers = [row.power_mean_kw for row in quarters if row.power_mean_kw is not None]
+    powers = [kw for kw in told.power_mean_kw if kw is not None]
     if not rated or not powers:
         return None
     return sum(1 for power in powers if power > SUNSHINE_LOAD * rated) * QUARTER_S / 3600, "power"
