@@ -18,6 +18,7 @@ from shared.metrics import METRICS, metric_of
 NOW = datetime(2026, 6, 1, 7, 0, tzinfo=UTC)
 DEVICE = KnownDevice(
     id=UUID("01900000-0000-7000-8000-000000000001"),
+    number=1,
     commissioned_at=datetime(2026, 1, 1, tzinfo=UTC),
     rated_power_kw=5.0,
 )
