@@ -55,7 +55,7 @@ async def test_senseless_spans_are_refused(owner: asyncpg.Connection, first: dat
 
 
 async def _read(owner: asyncpg.Connection, tenant: Tenant, at: datetime) -> None:
-    await insert(owner, "telemetry_readings", site_id=tenant.site_id, device_id=tenant.device_id, at=at, seq=1)
+    await insert(owner, "telemetry_readings", site_id=tenant.site_id, device_number=1, at=at, seq=1)
 
 
 async def test_days_are_utc_and_half_open(owner: asyncpg.Connection, tenant: Tenant) -> None:
@@ -125,9 +125,52 @@ async def test_writers_are_not_locked_out_while_a_partition_is_made(
         await maker.fetchval(ENSURE, "telemetry_readings", date(2031, 3, 31), date(2031, 3, 31))
         await writer.execute("SET lock_timeout = '2s'")
         at = datetime(2031, 3, 30, 12, tzinfo=UTC)
-        await insert(writer, "telemetry_readings", site_id=uuid4(), device_id=uuid4(), at=at, seq=1)
+        await insert(writer, "telemetry_readings", site_id=uuid4(), device_number=1, at=at, seq=1)
         await transaction.commit()
         assert await maker.fetchval("SELECT count(*) FROM telemetry_readings") == 1
     finally:
         await maker.close()
         await writer.close()
+
+
+FOR_GOOD = (True,)
+CLEAR = "SELECT solarhub_clear_partition($1, $2, $3)"
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+async def test_only_an_empty_partition_is_cleared(owner: asyncpg.Connection, tenant: Tenant, for_good: bool) -> None:
+    await become_app(owner)
+    await owner.fetchval(ENSURE, "telemetry_readings", DAY, DAY)
+    await owner.execute("RESET ROLE")
+    await _read(owner, tenant, datetime(2031, 3, 30, 12, tzinfo=UTC))
+    await become_app(owner)
+    assert await owner.fetchval(CLEAR, "telemetry_readings", DAY, for_good) is False
+    await owner.execute("RESET ROLE")
+    await owner.execute("DELETE FROM telemetry_readings")
+    await become_app(owner)
+    assert await owner.fetchval(CLEAR, "telemetry_readings", DAY, for_good) is True
+    assert await owner.fetchval(CLEAR, "telemetry_readings", DAY, for_good) is False
+    gone = await owner.fetchval("SELECT to_regclass('telemetry_readings_p20310330') IS NULL")
+    assert gone is for_good
+
+
+@pytest.mark.parametrize("parent", ["sites", "telemetry_days", "telemetry_readings; DROP TABLE sites"])
+async def test_no_other_table_is_cleared(owner: asyncpg.Connection, parent: str) -> None:
+    await become_app(owner, system=True)
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="no partitions"):
+        await owner.fetchval(CLEAR, parent, DAY, *FOR_GOOD)
+
+
+async def test_a_busy_table_is_not_waited_for(schema_database: FreshDatabase) -> None:
+    reader, maker = await asyncpg.connect(schema_database.admin_url), await asyncpg.connect(schema_database.app_url)
+    day = date(2031, 5, 1)
+    try:
+        await maker.fetchval(ENSURE, "telemetry_quarter_hour", day, day)
+        async with reader.transaction():
+            await reader.fetchval("SELECT count(*) FROM telemetry_quarter_hour")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await maker.fetchval(CLEAR, "telemetry_quarter_hour", day, *FOR_GOOD)
+        assert await maker.fetchval(CLEAR, "telemetry_quarter_hour", day, *FOR_GOOD) is True
+    finally:
+        await reader.close()
+        await maker.close()

@@ -23,7 +23,7 @@ TENANT_TABLES = """
 
 async def test_every_table_of_a_tenant_forces_its_policy(owner: asyncpg.Connection) -> None:
     tables = await owner.fetch(TENANT_TABLES)
-    assert len(tables) == 23
+    assert len(tables) == 26
     for table in tables:
         assert table["relrowsecurity"], table["relname"]
         assert table["relforcerowsecurity"], table["relname"]
@@ -81,7 +81,22 @@ async def _fill(owner: asyncpg.Connection, tenant: Tenant) -> None:
     rows: list[tuple[str, dict[str, Any]]] = [
         ("edge_gateways", {**scope, "id": gateway, "credential_hash": str(gateway)}),
         ("claim_codes", {**scope, "id": uuid4(), "code_hash": str(gateway), "expires_at": NOON}),
-        ("telemetry_readings", {"site_id": tenant.site_id, "device_id": tenant.device_id, "at": NOON, "seq": 1}),
+        ("telemetry_readings", {"site_id": tenant.site_id, "device_number": tenant.owner_id.int % 2**31, "at": NOON, "seq": 1}),
+        (
+            "telemetry_days",
+            {
+                **scope, "device_number": 1, "day": NOON.date(), "readings": 1, "first_at": NOON, "step_us": 0,
+                "first_received_at": NOON, "received_offset_us": [0], "first_seq": 1, "seq_step": 0,
+            },
+        ),
+        (
+            "telemetry_archives",
+            {
+                **scope, "kind": "raw", "first_day": NOON.date(), "last_day": NOON.date(), "path": "p", "sha256": "0", "rows": 1,
+                "size_bytes": 1, "layout": 1, "is_away": True, "exported_at": NOON,
+            },
+        ),
+        ("archive_recalls", {**scope, "kind": "raw", "first_day": NOON.date(), "wanted_at": NOON}),
         ("device_telemetry_snapshot", {**device, "timestamp": NOON}),
         ("ingest_batches", {**scope, **batch, "first_seq": 1, "last_seq": 2}),
         (
@@ -189,8 +204,8 @@ async def test_a_row_cannot_be_given_to_a_stranger(owner: asyncpg.Connection, te
     foreign = stranger.organization_id
     await _refused(owner, "INSERT INTO sites (id, organization_id, name) VALUES ($1, $2, 'x')", uuid4(), foreign)
     await _refused(owner, "UPDATE sites SET organization_id = $1", foreign)
-    reading = "INSERT INTO telemetry_readings (site_id, device_id, at, seq) VALUES ($1, $2, $3, 1)"
-    await _refused(owner, reading, stranger.site_id, stranger.device_id, NOON)
+    reading = "INSERT INTO telemetry_readings (site_id, device_number, at, seq) VALUES ($1, 1, $2, 1)"
+    await _refused(owner, reading, stranger.site_id, NOON)
 
 
 VIEWS = [
