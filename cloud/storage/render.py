@@ -1,6 +1,7 @@
 """Columns as Parquet files, and back without a bit of difference."""
 
 import io
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +31,7 @@ def to_parquet(columns: Mapping[str, FileColumn], *, about: Mapping[str, str]) -
 
     Args:
         columns: all of one length.
-        about: what the file says of itself.
+        about: what the file says of itself, under the one key `solarhub` (the order of several is not the writer's promise).
 
     Raises:
         NoArchiveFormatError: if the extra `parquet` is not installed.
@@ -38,7 +39,7 @@ def to_parquet(columns: Mapping[str, FileColumn], *, about: Mapping[str, str]) -
     _check_library()
     file = io.BytesIO()
     table = Table.from_pydict({name: _array(column) for name, column in columns.items()})
-    write_parquet(table, file, compression="zstd(3)", key_value_metadata=dict(about))
+    write_parquet(table, file, compression="zstd(3)", key_value_metadata={"solarhub": json.dumps(about)})
     return file.getvalue()
 
 

@@ -288,11 +288,11 @@ async def _write(
     files: Files, span: Span, columns: Mapping[str, FileColumn], *, rows_in: int, is_away: bool
 ) -> Catalogued:
     about = {
-        "solarhub.layout": str(LAYOUT),
-        "solarhub.kind": span.kind.value,
-        "solarhub.site_id": str(span.site_id),
-        "solarhub.first_day": str(span.first_day),
-        "solarhub.last_day": str(span.last_day),
+        "layout": str(LAYOUT),
+        "kind": span.kind.value,
+        "site_id": str(span.site_id),
+        "first_day": str(span.first_day),
+        "last_day": str(span.last_day),
     }
     content = to_parquet(columns, about=about)
     stored = await files.put(rules.path_of(span, hashlib.sha256(content).hexdigest()), content)
