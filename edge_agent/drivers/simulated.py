@@ -34,10 +34,10 @@ from edge_agent.drivers.simulated_weather import (
     cloud_factor,
     module_temperature_c,
     smooth_noise,
-    sun_position,
 )
 from edge_agent.errors import EdgeError
 from shared.enums import OperatingState
+from shared.sun import sun_position
 
 OVERVOLTAGE_START = time(13, 10)
 """Local time at which the street's voltage rises, every day."""

@@ -1,15 +1,16 @@
-"""Sun, sky and temperatures of a simulated site: pure functions of place, time and seed.
+"""Sky and temperatures of a simulated site: pure functions of place, time and seed.
 
-Sources: sun position by the equations of NOAA's "General Solar Position Calculations" (Spencer 1971 series); air mass by Kasten and
-Young 1989; direct beam by Meinel and Meinel 1976 (1353 W/m2 x 0.7^(AM^0.678)); diffuse light as a tenth of the beam, from an isotropic
-sky (Liu and Jordan 1963); module temperature by the linear NOCT model (Ross 1976). Clouds are smooth noise: no weather that was.
+Sources: air mass by Kasten and Young 1989; direct beam by Meinel and Meinel 1976 (1353 W/m2 x 0.7^(AM^0.678)); diffuse light as a tenth
+of the beam, from an isotropic sky (Liu and Jordan 1963); module temperature by the linear NOCT model (Ross 1976). Clouds are smooth noise:
+no weather that was.
 """
 
 import math
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from struct import pack
+
+from shared.sun import SunPosition
 
 TILT_DEG = 25.0
 """Usual fixed tilt on Lahore's flat roofs, facing due south."""
@@ -40,14 +41,6 @@ _NORMALS_C = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SunPosition:
-    """Where the sun stands: degrees above the horizon (no refraction), and degrees clockwise from north."""
-
-    elevation_deg: float
-    azimuth_deg: float
-
-
 def uniform(seed: int, channel: int, index: int) -> float:
     """A number in [0, 1) that depends on nothing but its arguments."""
     digest = blake2b(pack("<qqq", seed, channel, index), digest_size=8).digest()
@@ -60,40 +53,6 @@ def smooth_noise(seed: int, channel: int, *, second: float, knot_s: float) -> fl
     index = math.floor(position)
     weight = (1 - math.cos(math.pi * (position - index))) / 2
     return uniform(seed, channel, index) * (1 - weight) + uniform(seed, channel, index + 1) * weight
-
-
-def sun_position(latitude: float, longitude: float, *, at: datetime) -> SunPosition:
-    """Sun over a place (degrees north and east) at an aware moment; good to half a degree."""
-    utc = at.astimezone(UTC)
-    day_of_year = utc.timetuple().tm_yday
-    hour = utc.hour + utc.minute / 60 + utc.second / 3600
-    gamma = 2 * math.pi / 365 * (day_of_year - 1 + (hour - 12) / 24)
-    equation_min = 229.18 * (
-        0.000075
-        + 0.001868 * math.cos(gamma)
-        - 0.032077 * math.sin(gamma)
-        - 0.014615 * math.cos(2 * gamma)
-        - 0.040849 * math.sin(2 * gamma)
-    )
-    declination = (
-        0.006918
-        - 0.399912 * math.cos(gamma)
-        + 0.070257 * math.sin(gamma)
-        - 0.006758 * math.cos(2 * gamma)
-        + 0.000907 * math.sin(2 * gamma)
-        - 0.002697 * math.cos(3 * gamma)
-        + 0.00148 * math.sin(3 * gamma)
-    )
-    solar_minutes = hour * 60 + equation_min + 4 * longitude
-    hour_angle = math.radians(solar_minutes / 4 - 180)
-    phi = math.radians(latitude)
-    sine = math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(hour_angle)
-    east_west = math.sin(hour_angle) * math.cos(declination)
-    north_south = math.cos(hour_angle) * math.sin(phi) * math.cos(declination) - math.sin(declination) * math.cos(phi)
-    return SunPosition(
-        elevation_deg=math.degrees(math.asin(min(1.0, max(-1.0, sine)))),
-        azimuth_deg=(math.degrees(math.atan2(east_west, north_south)) + 180) % 360,
-    )
 
 
 def clear_sky_poa_wm2(sun: SunPosition, *, tilt_deg: float = TILT_DEG) -> float:

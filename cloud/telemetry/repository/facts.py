@@ -23,9 +23,9 @@ async def site_facts(conn: AsyncConnection, site_id: UUID) -> SiteFacts | None:
     """Everything about a site that decides about its numbers; None if it is gone."""
     site = (
         await conn.execute(
-            select(Site.id, Site.organization_id, Site.timezone, Site.latitude, Site.configuration).where(
-                Site.id == site_id
-            )
+            select(
+                Site.id, Site.organization_id, Site.timezone, Site.latitude, Site.longitude, Site.configuration
+            ).where(Site.id == site_id)
         )
     ).one_or_none()
     if site is None:
@@ -42,6 +42,7 @@ async def site_facts(conn: AsyncConnection, site_id: UUID) -> SiteFacts | None:
         sanctioned_load_kw=_positive(configuration.get("sanctioned_load_kw")),
         grid_connected=configuration.get("grid_connected") is not False,
         latitude=site.latitude,
+        longitude=site.longitude,
         monthly_yield=_twelve(configuration.get("monthly_yield_kwh_per_kwp")),
     )
 

@@ -11,7 +11,7 @@ from shared.alert_rules import max_gap_seconds
 from shared.counters import CounterLimits, MeterEvent
 from shared.enums import DeviceType
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Grows whenever the same readings would give other numbers; stored beside them."""
 
 _SERVICE_FACTOR = 4
@@ -104,6 +104,7 @@ class SiteFacts:
         dc_capacity_kw: rating of the modules at STC (P0).
         ac_capacity_kw: rating of the inverters together.
         latitude: degrees, north positive.
+        longitude: degrees, east positive.
         monthly_yield: kWh per kWp that the installer expects of each of the twelve months.
     """
 
@@ -117,6 +118,7 @@ class SiteFacts:
     sanctioned_load_kw: float | None = None
     grid_connected: bool = True
     latitude: float | None = None
+    longitude: float | None = None
     monthly_yield: tuple[float, ...] | None = None
 
     def of_type(self, *kinds: DeviceType) -> tuple[DeviceFacts, ...]:

@@ -5,7 +5,8 @@ Definitions (IEC 61724-1 where it has one):
 - Specific yield Y_f = energy / P0, P0 = DC rating at STC. Reference yield Y_r = plane-of-array irradiation / 1 kW/m2.
   Performance ratio = Y_f / Y_r, only where energy and irradiation both cover at least 95 % of the period; it may exceed 1.
 - Capacity factor = energy / (AC rating x hours of the period).
-- Completeness = valid readings / readings expected from the poll interval over the whole period.
+- Completeness = valid readings / readings expected from the poll interval over the whole period; of a day or a month also over its
+  daylight alone, where the site tells where it is (see `rules.daylight`).
 - Sunshine hours: time with at least 120 W/m2 (WMO); without a complete irradiance record, time above 5 % of rated power, labelled so.
 - Variance = (generated - expected) / expected of a month whose energy is at least 95 % complete; see `rules.expectation`.
 - Self-consumed = generated - exported; self-sufficiency = the part of the consumption that was not imported.
@@ -18,6 +19,7 @@ from math import fsum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from cloud.telemetry.rules.daylight import daylight, sum_within
 from cloud.telemetry.rules.expectation import expected_month_kwh
 from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
 from cloud.telemetry.rules.quarter import QUARTER_S, QuarterHour
@@ -26,6 +28,7 @@ from shared.periods import Window, day_of
 COMPLETE_PERCENT = 95.0
 SUNSHINE_WM2 = 120.0
 SUNSHINE_LOAD = 0.05
+_HOUR_S = 3600
 _NET_FLOWS = (Flow.GENERATED, Flow.CONSUMED)
 
 
@@ -70,6 +73,17 @@ class Subject:
             count += max(0, round((window.end - start).total_seconds() / device.poll_interval_s))
         return count
 
+    def daylight(self, window: Window) -> tuple[Window, ...]:
+        """The daylight of a period at the site; empty also where nobody told where the site is."""
+        latitude, longitude = self.site.latitude, self.site.longitude
+        if latitude is None or longitude is None:
+            return ()
+        return daylight(window, latitude=latitude, longitude=longitude)
+
+    def expected_by_day(self, window: Window) -> int:
+        """As `expected_readings`, of the period's daylight alone."""
+        return sum(self.expected_readings(span) for span in self.daylight(window))
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -92,6 +106,7 @@ class Summary:
     expected_count: int = 0
     covered_seconds: int = 0
     data_completeness_percent: float | None = None
+    daylight_completeness_percent: float | None = None
     irradiation_completeness_percent: float | None = None
     battery_soc_percent: float | None = None
     net_energy_kwh: float | None = None
@@ -157,6 +172,7 @@ class _Basis:
     irradiation_s: float
     covered_s: int
     sample_count: int
+    valid_by_day: float | None
     flags: int
     peak: tuple[float, datetime] | None
     average_kw: float | None
@@ -182,6 +198,10 @@ def summarise(quarters: Sequence[QuarterHour], window: Window, subject: Subject)
         irradiation_s=irradiation_s,
         covered_s=sum(told.covered_seconds),
         sample_count=sum(told.n_valid),
+        # Hours keep no such number, and there are many of them.
+        valid_by_day=sum_within(told.bucket, told.n_valid, subject.daylight(window))
+        if window.seconds > _HOUR_S
+        else None,
         flags=_union(told.flags),
         peak=_highest(zip(told.power_max_kw, told.bucket, strict=True)),
         average_kw=_weighted(zip(told.power_mean_kw, told.covered_seconds, strict=True)),
@@ -192,7 +212,7 @@ def summarise(quarters: Sequence[QuarterHour], window: Window, subject: Subject)
 
 
 def summarise_days(
-    days: Sequence[Summary], window: Window, subject: Subject, *, day_seconds: Sequence[float]
+    days: Sequence[Summary], window: Window, subject: Subject, *, day_windows: Sequence[Window]
 ) -> Summary:
     """Make a month of its days.
 
@@ -200,9 +220,9 @@ def summarise_days(
         days: the days that have data, in order.
         window: the month.
         subject: site or device.
-        day_seconds: length of each of the days.
+        day_windows: the time that each of the days stands for.
     """
-    pairs = list(zip(days, day_seconds, strict=True))
+    pairs = list(zip(days, day_windows, strict=True))
     basis = _Basis(
         energies_wh={flow: _total(day.energy_wh(flow) for day in days) for flow in Flow},
         bridged_wh=_total(
@@ -211,9 +231,12 @@ def summarise_days(
         irradiation_wh_m2=_float_total(
             None if day.irradiation_kwh_m2 is None else day.irradiation_kwh_m2 * 1000 for day in days
         ),
-        irradiation_s=fsum((day.irradiation_completeness_percent or 0.0) / 100 * seconds for day, seconds in pairs),
+        irradiation_s=fsum((day.irradiation_completeness_percent or 0.0) / 100 * span.seconds for day, span in pairs),
         covered_s=sum(day.covered_seconds for day in days),
         sample_count=sum(day.sample_count for day in days),
+        valid_by_day=fsum(
+            (day.daylight_completeness_percent or 0.0) / 100 * subject.expected_by_day(span) for day, span in pairs
+        ),
         flags=_union(day.flags for day in days),
         peak=_highest((day.peak_power_kw, day.peak_power_at) for day in days),
         average_kw=_weighted((day.average_power_kw, day.covered_seconds) for day in days),
@@ -226,6 +249,7 @@ def summarise_days(
 def _fields(basis: _Basis, window: Window, subject: Subject) -> dict[str, Any]:
     expected = subject.expected_readings(window)
     energies = {_KWH[flow]: _kwh(wh) for flow, wh in basis.energies_wh.items()}
+    by_day = 0 if basis.valid_by_day is None else subject.expected_by_day(window)
     ratio, reason = _performance(basis, window, subject)
     return {
         **energies,
@@ -240,6 +264,7 @@ def _fields(basis: _Basis, window: Window, subject: Subject) -> dict[str, Any]:
         "expected_count": expected,
         "covered_seconds": basis.covered_s,
         "data_completeness_percent": min(100.0, _percent(basis.sample_count, expected)) if expected else None,
+        "daylight_completeness_percent": min(100.0, _percent(basis.valid_by_day or 0.0, by_day)) if by_day else None,
         "irradiation_completeness_percent": min(100.0, _percent(basis.irradiation_s, window.seconds)),
         "sunshine_hours": basis.sunshine[0] if basis.sunshine else None,
         "sunshine_basis": basis.sunshine[1] if basis.sunshine else None,

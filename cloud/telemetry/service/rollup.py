@@ -277,8 +277,8 @@ async def _save_month(
     for device_id, subject in subjects.items():
         told = days.get(device_id, ())
         if told:
-            lengths = [day_window(day, site.zone).seconds for day, _ in told]
-            summary = summarise_days([row for _, row in told], window, subject, day_seconds=lengths)
+            spans = [day_window(day, site.zone) for day, _ in told]
+            summary = summarise_days([row for _, row in told], window, subject, day_windows=spans)
             rows.append(_row(MONTHS, device_id, (year, month), summary, subject))
     await _replace(conn, MONTHS, site, device_ids=device_ids, periods=[(year, month)], rows=rows, now=now)
 

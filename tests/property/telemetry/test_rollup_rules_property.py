@@ -16,7 +16,7 @@ from cloud.telemetry.rules.series import (
     Resolution,
     TooManyPointsError,
     choose_resolution,
-    grid,
+    period_edges,
 )
 from cloud.telemetry.rules.site import site_quarter
 from cloud.telemetry.rules.summary import Subject, summarise, summarise_days
@@ -165,8 +165,8 @@ def test_days_hours_and_months_hold_every_watt_hour(found: dict[int, int | None]
             summarise([row for row in rows if row.bucket in day_window(day, zone)], day_window(day, zone), site)
             for day in days
         ]
-        lengths = [day_window(day, zone).seconds for day in days]
-        whole = summarise_days(summaries, month_window(year, month, zone), site, day_seconds=lengths)
+        spans = [day_window(day, zone) for day in days]
+        whole = summarise_days(summaries, month_window(year, month, zone), site, day_windows=spans)
         total_months += whole.energy_wh(Flow.GENERATED) or 0
         assert whole.days_with_data == len(days)
         assert whole.sample_count == sum(day.sample_count for day in summaries)
@@ -191,7 +191,8 @@ def test_no_answer_has_more_points_than_allowed(
         assert interval_s is not None
         assert window.seconds / interval_s <= MAX_POINTS
         return
-    periods = grid(taken, window, zone_of(zone_name))
+    edges = period_edges(taken, window, zone_of(zone_name))
+    periods = [Window(start, end) for start, end in itertools.pairwise(edges)]
     assert len(periods) <= MAX_POINTS
     assert periods[0].start <= window.start
     assert periods[-1].end >= window.end

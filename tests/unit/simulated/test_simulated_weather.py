@@ -6,15 +6,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_agent.drivers.simulated_weather import (
-    SunPosition,
     ambient_c,
     clear_sky_poa_wm2,
     cloud_factor,
     module_temperature_c,
     smooth_noise,
-    sun_position,
     uniform,
 )
+from shared.sun import SunPosition, sun_position
 
 LAHORE = (31.52, 74.36)
 

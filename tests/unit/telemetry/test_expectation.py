@@ -1,7 +1,7 @@
 """What a month should give: known answers."""
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -9,11 +9,12 @@ import pytest
 from cloud.telemetry.rules.expectation import ASSUMED_LATITUDE, expected_month_kwh, extraterrestrial_kwh_m2
 from cloud.telemetry.rules.facts import RollupFlag, SiteFacts
 from cloud.telemetry.rules.summary import Subject, Summary, summarise_days
-from shared.periods import month_window, zone_of
+from shared.periods import day_window, month_window, zone_of
 
 TABLE = tuple(float(100 + month) for month in range(12))
 SITE = SiteFacts(UUID(int=9), UUID(int=8), zone_of("Asia/Karachi"), (), dc_capacity_kw=10.0, latitude=31.52)
 JUNE = month_window(2026, 6, SITE.zone)
+JUNE_DAYS = [day_window(date(2026, 6, day), SITE.zone) for day in range(1, 31)]
 
 
 def default(month: int, latitude: float | None, *, year: int = 2026) -> float:
@@ -29,7 +30,7 @@ def june(site: SiteFacts, *, days: int = 30, kwh: float = 50.0) -> Summary:
             peak_power_at=datetime(2026, 6, 1, tzinfo=UTC),
         )
     ] * days
-    return summarise_days(told, JUNE, Subject.of_site(site), day_seconds=[86_400.0] * days)
+    return summarise_days(told, JUNE, Subject.of_site(site), day_windows=JUNE_DAYS[:days])
 
 
 def test_the_worked_example_of_the_standard() -> None:

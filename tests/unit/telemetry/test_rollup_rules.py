@@ -321,12 +321,13 @@ class TestSummary:
         day = summarise(sunny_day(), DAY, site)
         weak = dataclasses.replace(day, sunshine_basis="power", peak_power_kw=9.0)
         window = month_window(2026, 6, KARACHI)
-        month = summarise_days([day, weak], window, site, day_seconds=[86_400, 86_400])
+        spans = [day_window(date(2026, 6, number), KARACHI) for number in range(1, 31)]
+        month = summarise_days([day, weak], window, site, day_windows=spans[:2])
         assert (month.energy_generated_kwh, month.days_with_data, month.peak_power_kw) == (96, 2, 9)
         assert (month.sunshine_hours, month.sunshine_basis) == (48, "power")
         assert (month.performance_ratio, month.performance_ratio_reason) == (None, "irradiation_incomplete")
         assert month.trees_equivalent == pytest.approx(96 * 0.515 / 60)
-        full = summarise_days([day] * 30, window, site, day_seconds=[86_400] * 30)
+        full = summarise_days([day] * 30, window, site, day_windows=spans)
         assert full.performance_ratio == pytest.approx(0.8)
         assert full.capacity_factor == pytest.approx(0.2)
 

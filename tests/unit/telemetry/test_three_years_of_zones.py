@@ -127,9 +127,9 @@ def roll_up(place: Place, years: Years) -> Rolled:
     months = {}
     for month, mine in itertools.groupby(days, key=lambda day: (day.year, day.month)):
         listed = list(mine)
-        lengths = [day_window(day, zone).seconds for day in listed]
+        spans = [day_window(day, zone) for day in listed]
         told = [days[day] for day in listed]
-        months[month] = summarise_days(told, month_window(*month, zone), subject, day_seconds=lengths)
+        months[month] = summarise_days(told, month_window(*month, zone), subject, day_windows=spans)
     return Rolled(days, hours, months)
 
 
