@@ -246,31 +246,30 @@ class FakeCloud:
     def _readings(self, _: Request, body: bytes) -> Response:
         batch = ReadingBatch.model_validate_json(body)
         self.batches.append(batch)
-        first, last = batch.flushes[0].seq, batch.flushes[-1].seq
         have = self.acked.get(batch.epoch, 0)
-        if first > have + 1:
+        if batch.first_seq > have + 1:
             return problem(409, "sequence_gap", expected_seq=have + 1)
         stored = duplicates = 0
         rejected = []
-        for flush in batch.flushes:
-            if flush.seq <= have:
-                continue
-            for block in flush.blocks:
-                for index, offset in enumerate(block.offsets_ms):
-                    if block.device_id in self.unknown_devices:
-                        rejected.append(
-                            RejectedReading(seq=flush.seq, device_id=block.device_id, index=index, reason="unknown")
-                        )
-                        continue
-                    key = (block.device_id, flush.started_at + timedelta(milliseconds=offset))
-                    duplicates += key in self.rows
-                    stored += key not in self.rows
-                    self.rows.setdefault(key, {name: column[index] for name, column in block.values.items()})
+        for stretch in batch.stretches:
+            for index, seq in enumerate(stretch.seqs):
+                if seq <= have:
+                    continue
+                if stretch.device_id in self.unknown_devices:
+                    within = index - stretch.seqs.index(seq)
+                    rejected.append(
+                        RejectedReading(seq=seq, device_id=stretch.device_id, index=within, reason="unknown")
+                    )
+                    continue
+                key = (stretch.device_id, batch.started_at + timedelta(milliseconds=stretch.offsets_ms[index]))
+                duplicates += key in self.rows
+                stored += key not in self.rows
+                self.rows.setdefault(key, {name: column[index] for name, column in stretch.values.items()})
         self.duplicates += duplicates
-        self.acked[batch.epoch] = max(have, last)
+        self.acked[batch.epoch] = max(have, batch.last_seq)
         return _json(
             BatchAck(
-                acked_seq=max(have, last),
+                acked_seq=max(have, batch.last_seq),
                 stored=stored,
                 duplicates=duplicates,
                 flagged=0,

@@ -27,9 +27,8 @@ from edge_agent.sync.backfill import BackfillLane
 from edge_agent.sync.live import LiveLane, plan_fault
 from edge_agent.sync.session import Session
 from edge_agent.uplink import Uplink
-from shared.enums import TimeQuality
 from shared.readings import Reading
-from shared.wire import EdgePlan, NewestReading
+from shared.wire import EdgePlan, NewestReading, ReadingBatch
 from tests.edge_world import (
     CREDENTIAL,
     GATEWAY,
@@ -142,6 +141,10 @@ def arrived(run: Lanes, said: list[Reading]) -> None:
     assert {(reading.device_id, reading.at): dict(reading.values) for reading in said} == run.cloud.rows
 
 
+def readings_in(batch: ReadingBatch) -> int:
+    return sum(len(stretch.seqs) for stretch in batch.stretches)
+
+
 async def test_a_backlog_arrives_whole_and_once_in_batches(tmp_path: Path) -> None:
     async with lanes(tmp_path, batch_readings=10) as run:
         said = await run.box.fill(25, per_flush=3)
@@ -151,7 +154,7 @@ async def test_a_backlog_arrives_whole_and_once_in_batches(tmp_path: Path) -> No
             await eventually(run.is_drained)
         arrived(run, said)
         assert run.cloud.duplicates == 0
-        assert all(sum(flush.reading_count for flush in batch.flushes) <= 10 for batch in run.cloud.batches)
+        assert all(0 < readings_in(batch) <= 10 for batch in run.cloud.batches)
         assert await run.box.store.read(lambda connection: get_fact(connection, LAST_ACK_AT)) is not None
 
 
@@ -164,7 +167,7 @@ async def test_a_lost_acknowledgement_doubles_nothing(tmp_path: Path) -> None:
         with run.running("backfill"):
             await eventually(run.is_drained)
         arrived(run, said)
-        assert len(run.cloud.batches) > len({batch.flushes[0].seq for batch in run.cloud.batches}), (
+        assert len(run.cloud.batches) > len({batch.first_seq for batch in run.cloud.batches}), (
             "something was sent again"
         )
         assert run.cloud.duplicates == 0
@@ -244,9 +247,8 @@ async def test_one_flush_that_the_cloud_cannot_take_is_kept_here_and_the_rest_go
     def refuse_seven(request: Request) -> Response | None:
         body = request._body
         text = gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
-        flushes = json.loads(text)["flushes"]
-        if any(flush["seq"] == 7 and flush["blocks"] for flush in flushes):
-            return problem(422, "validation_failed", errors=[{"field": "flushes.6", "message": "no"}])
+        if any(7 in stretch["seqs"] for stretch in json.loads(text)["stretches"]):
+            return problem(422, "validation_failed", errors=[{"field": "$.stretches[0].seqs", "message": "no"}])
         return None
 
     cloud.fail("readings", *[refuse_seven] * 50)
@@ -441,7 +443,8 @@ async def test_readings_of_an_unsure_clock_wait_for_the_clouds_time(
                 await eventually(run.is_drained)
         shift = START - timedelta(seconds=40) - said[0].at
         assert {at for _, at in run.cloud.rows} == {reading.at + shift for reading in said}
-        assert run.cloud.batches[0].flushes[0].time_quality is TimeQuality.SYNCED
+        [stretch] = run.cloud.batches[0].stretches
+        assert stretch.quality == (0,) * len(stretch.seqs), "nothing is unsure any more"
 
 
 async def test_a_cloud_that_is_away_is_found_again_by_every_lane(tmp_path: Path) -> None:

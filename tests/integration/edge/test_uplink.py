@@ -26,6 +26,7 @@ from edge_agent.enrol import (
 )
 from edge_agent.errors import ConfigError
 from edge_agent.store.state import read_plan
+from edge_agent.sync.joining import joined
 from edge_agent.uplink import (
     MAX_ANSWER_BYTES,
     RefusedError,
@@ -35,7 +36,6 @@ from edge_agent.uplink import (
     retry_after,
     tls_context,
 )
-from shared.wire import ReadingBatch
 from tests.edge_world import (
     CREDENTIAL,
     GATEWAY,
@@ -168,7 +168,7 @@ async def test_bodies_travel_compressed_and_answers_are_typed(tmp_path: Path) ->
             with world(tmp_path) as box:
                 await box.fill(50)
                 flushes = await box.buffer.peek(max_readings=5000, max_bytes=1_000_000)
-                ack = await uplink.send_readings(ReadingBatch(epoch=box.buffer.epoch, flushes=tuple(flushes)))
+                ack = await uplink.send_readings(joined(box.buffer.epoch, flushes))
             assert (ack.acked_seq, ack.stored) == (50, 100)
             assert uplink.sent_bytes < 5_000
             assert await uplink.fetch_plan(known_revision=3) is None
