@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +25,13 @@ from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
 from cloud.demo.day import run_day
 from cloud.demo.live import run_live
+from cloud.ingest.importing.mapping import load_mapping
+from cloud.ingest.importing.service import ImportRequest, ImportSummary, import_files
+from cloud.ingest.importing.table import csv_files
 from cloud.main import create_app
 from cloud.scheduler import run_scheduler
 from cloud.telemetry.service.recompute import RecomputedDays, recompute_days
-from cloud.web.services import open_database, utc_now
+from cloud.web.services import open_bulk_lane, open_database, utc_now
 from cloud.worker import run_worker
 from shared.errors import SolarHubError
 
@@ -196,11 +199,6 @@ telemetry = typer.Typer(help="Readings and what is computed from them.", no_args
 app.add_typer(telemetry, name="telemetry")
 
 
-@telemetry.callback()
-def _telemetry() -> None:
-    """A group of its own, though it has one command so far."""
-
-
 @telemetry.command("recompute")
 def telemetry_recompute(
     site: Annotated[UUID, typer.Option(help="Id of the site.")],
@@ -214,6 +212,43 @@ def telemetry_recompute(
             f"{done.devices} devices from {done.window.start.isoformat()} to {done.window.end.isoformat()}:"
             f" {done.settled} quarter-hours computed"
         )
+
+
+@telemetry.command("import")
+def telemetry_import(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV files, or folders with *.csv files.")],
+    *,
+    site: Annotated[UUID, typer.Option(help="Id of the site.")],
+    mapping: Annotated[Path, typer.Option("--map", help="TOML file that says what the columns are.")],
+    rejects: Annotated[Path, typer.Option(help="Where rows go that cannot be read.")] = Path("import-rejects.csv"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge everything, store nothing.")] = False,
+    keep_early: Annotated[
+        bool,
+        typer.Option("--keep-early", help="Store readings from before their device's commissioning, outside energy."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Take over the readings of an earlier system. The same files again change nothing; a cut-off import goes on where it stopped."""
+    with _explained():
+        request = ImportRequest(
+            site_id=site,
+            mapping=load_mapping(mapping),
+            files=csv_files(paths),
+            rejects=rejects,
+            dry_run=dry_run,
+            keep_early=keep_early,
+        )
+        summary = asyncio.run(_import(_settings(), request))
+        print(json.dumps(summary.to_json()) if as_json else summary.to_text())
+
+
+async def _import(settings: Settings, request: ImportRequest) -> ImportSummary:
+    async with AsyncExitStack() as stack:
+        db = await open_database(settings)
+        stack.push_async_callback(db.dispose)
+        bulk = open_bulk_lane(settings)
+        stack.push_async_callback(bulk.close)
+        return await import_files(db, bulk, request, clock=utc_now, tell=_progress)
 
 
 async def _recompute(settings: Settings, site_id: UUID, first: datetime, last: datetime) -> RecomputedDays:
