@@ -144,7 +144,7 @@ def assert_same(rows: Rows, result: SortedBatch, told: Told, devices: dict[UUID,
     # repr: NaN equals nothing, and -0.0 equals 0.0.
     assert repr(rows_in(rows, result, devices)) == repr([without_absent(row) for row in expected])
     assert repr(result.rejected) == repr(rejected)
-    assert repr(result.snapshots(NOW)) == repr(snapshots)
+    assert repr(result.snapshots(rows)) == repr(snapshots)
     assert result.dirty == marks_of(dirty_buckets(expected, now=NOW))
 
 
