@@ -21,6 +21,7 @@ from cloud.ingest.importing.errors import ImportRefusedError
 from cloud.ingest.importing.mapping import parse_mapping
 from cloud.ingest.importing.service import ImportRequest, ImportSummary, import_files
 from cloud.sites.tables import Site
+from cloud.storage.service import pack_closed_days
 from shared.enums import Quality
 from shared.periods import days_between
 from tests.integration.importing.files import MAPPING, NOW, export, grid
@@ -126,6 +127,21 @@ async def test_live_readings_stay_and_the_live_view_is_not_touched(home: Home, b
     assert await home.rows("SELECT * FROM device_telemetry_snapshot") == newest
     assert await home.rows("SELECT id, status, last_seen_at FROM devices ORDER BY id") == devices
     assert await home.rows("SELECT epoch, acked_seq, past_epochs FROM edge_gateways WHERE revoked_at IS NULL") == box
+
+
+async def test_days_that_are_packed_are_opened_for_what_is_new(home: Home, bulk: BulkLane, tmp_path: Path) -> None:
+    at = grid(date(2026, 6, 1), date(2026, 6, 3))
+    whole = export(tmp_path / "a.csv", at)
+    heading, *lines = whole.read_text().splitlines(keepends=True)
+    half = tmp_path / "b.csv"
+    half.write_text(heading + "".join(lines[::2]))
+    await run(home, bulk, [half])
+    assert await pack_closed_days(home.db, before=date(2026, 6, 3), now=NOW) == 6  # three days of UTC, of two devices
+    summary = await run(home, bulk, [whole])
+    assert (summary.stored, summary.duplicates) == (len(at) - 1, len(at) + 1)
+    rows = await home.rows("SELECT count(*) AS n, count(DISTINCT (device_number, at)) AS apart FROM telemetry_readings")
+    packed = await home.rows("SELECT coalesce(sum(readings), 0) AS n FROM telemetry_days")
+    assert (rows[0]["n"], rows[0]["apart"], packed[0]["n"]) == (2 * len(at), 2 * len(at), 0)
 
 
 async def test_a_site_without_a_box_can_import(home: Home, bulk: BulkLane, tmp_path: Path) -> None:
