@@ -35,7 +35,8 @@ def context_opener(settings: Settings) -> Callable[[], Awaitable[JobContext]]:
             max_overflow=settings.db_max_overflow,
             pool_timeout_s=settings.db_pool_timeout_s,
         )
-        jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()))
+        background = [task.name for task in TASKS if task.in_background]
+        jobs = RedisJobs(make_broker(settings.redis_url.get_secret_value()), background=background)
         return JobContext(settings=settings, db=db, jobs=jobs, files=LocalFiles(settings.files_dir))
 
     return open_context

@@ -49,6 +49,10 @@ JobValue = str | int | UUID
 """What a job may carry: ids and small numbers. Whatever else the task needs, it reads from the database."""
 
 QUEUE = "solarhub"
+BACKGROUND_QUEUE = "solarhub_background"
+"""Of a queue the worker takes a handful of messages at a time, in order: what is urgent must not stand behind what is not."""
+
+_BACKGROUND_PRIORITY = 10  # Dramatiq's default is 0, and smaller goes first
 _MINUTE_MS = 60_000
 _REDIS_TIMEOUT_S = 2.0
 _PAUSE_S = 5.0
@@ -108,20 +112,32 @@ class Task:
         run: see `TaskFunction`.
         max_retries: runs after a failure, with growing delays (15 s to 10 min); then the sweeps take over.
         time_limit_s: after this a run is interrupted and counts as failed.
+        in_background: it starts only while no other task waits, and each worker runs one such task at a time. Keep its runs short: one
+            that has started goes on.
     """
 
     name: str
     run: TaskFunction
     max_retries: int = 3
     time_limit_s: float = 300.0
+    in_background: bool = False
 
 
 class RedisJobs:
     """`Jobs` on Redis, as Dramatiq messages."""
 
-    def __init__(self, broker: RedisBroker, *, now: Callable[[], float] = time.monotonic) -> None:
-        """`broker`: see `make_broker`; `now`: seconds that only grow."""
+    def __init__(
+        self, broker: RedisBroker, *, background: Iterable[str] = (), now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            broker: see `make_broker`.
+            background: names of the tasks that wait for all others.
+            now: seconds that only grow.
+        """
         self._broker = broker
+        self._background = frozenset(background)
         self._now = now
         self._away_until = 0.0
 
@@ -133,7 +149,7 @@ class RedisJobs:
         if self._now() < self._away_until:
             return
         message: dramatiq.Message[None] = dramatiq.Message(
-            queue_name=QUEUE,
+            queue_name=BACKGROUND_QUEUE if name in self._background else QUEUE,
             actor_name=name,
             args=(),
             kwargs={key: str(value) if isinstance(value, UUID) else value for key, value in ids.items()},
@@ -177,13 +193,24 @@ class _ContextHolder(Middleware):
             self.context = None
 
 
+class _Broker(RedisBroker):
+    """Hands out one background message at a time.
+
+    A task that has started competes with all others for the worker's processor, whatever its priority was.
+    """
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        """As the library's; what is prefetched includes what is being worked on."""
+        return super().consume(queue_name, 1 if queue_name == BACKGROUND_QUEUE else prefetch, timeout)
+
+
 def make_broker(redis_url: str, *, namespace: str = "solarhub", middleware: Iterable[Middleware] = ()) -> RedisBroker:
     """A Dramatiq broker on Redis with short time-outs; it connects when first used."""
     pool = redis.ConnectionPool.from_url(
         redis_url, socket_connect_timeout=_REDIS_TIMEOUT_S, socket_timeout=_REDIS_TIMEOUT_S, health_check_interval=30
     )
-    broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves this constructor untyped
-        client=redis.Redis(connection_pool=pool),
+    broker = _Broker(  # type: ignore[no-untyped-call]  # dramatiq leaves this constructor untyped
+        client=redis.Redis.from_pool(pool),  # which closes with the client
         namespace=namespace,
         maintenance_chance=_MAINTENANCE_CHANCE,
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
@@ -196,7 +223,8 @@ def make_broker(redis_url: str, *, namespace: str = "solarhub", middleware: Iter
             *middleware,
         ],
     )
-    broker.declare_queue(QUEUE)
+    for queue in (QUEUE, BACKGROUND_QUEUE):
+        broker.declare_queue(queue)
     return broker
 
 
@@ -224,7 +252,8 @@ def make_worker(
     for task in tasks:
         declare = dramatiq.actor(
             actor_name=task.name,
-            queue_name=QUEUE,
+            queue_name=BACKGROUND_QUEUE if task.in_background else QUEUE,
+            priority=_BACKGROUND_PRIORITY if task.in_background else 0,
             broker=broker,
             max_retries=task.max_retries,
             time_limit=int(task.time_limit_s * 1000),

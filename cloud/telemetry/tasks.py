@@ -6,6 +6,7 @@ from uuid import UUID
 from cloud.core.db import SYSTEM, Database
 from cloud.core.jobs import JobContext, Task
 from cloud.core.log import get_logger
+from cloud.telemetry.repository import queue
 from cloud.telemetry.repository.rollups import ensure_partitions
 from cloud.telemetry.service.rollup import make_room, roll_up_dirty, roll_up_site
 from shared.periods import Window
@@ -16,6 +17,11 @@ SITES_PER_SWEEP = 50
 PASSES_PER_JOB = 50
 """After so many passes a job ends and leaves the worker to other sites; the sweep goes on with the rest."""
 
+LATE_PASSES_PER_JOB = 10
+"""Some seconds of a quiet worker, then another site's turn."""
+
+LATE_JOB = "telemetry.roll_up_late"
+
 ROUNDS_PER_SWEEP = 20
 """So much of a long queue is worked off at once where no worker is at it; the next sweep goes on."""
 
@@ -24,17 +30,50 @@ AHEAD = timedelta(days=45)
 
 
 async def roll_up(context: JobContext, *, site_id: str) -> None:
-    """Settle what a site's readings have made wrong."""
-    settled = 0
+    """Settle what a site's fresh readings have made wrong; what came late is left to a job that lets every site's fresh readings pass."""
+    site, settled = UUID(site_id), 0
     for _ in range(PASSES_PER_JOB):
-        async with context.db.transaction(SYSTEM) as conn:
-            await make_room(conn, UUID(site_id))
-        async with context.db.transaction(SYSTEM) as conn:
-            done = await roll_up_site(conn, UUID(site_id), now=datetime.now(UTC))
+        urgency = await _most_urgent(context.db, site)
+        if urgency is None:
+            break
+        if urgency > 0:
+            await context.jobs.enqueue(LATE_JOB, site_id=site)
+            break
+        done = await _pass(context.db, site)
         settled += done
         if done == 0:
             break
     _log.debug("rolled_up", site_id=site_id, marks=settled)
+
+
+async def roll_up_late(context: JobContext, *, site_id: str) -> None:
+    """A pass over a site's queue, and more while no fresh reading of any site waits; what is left goes behind what others have left."""
+    site, settled = UUID(site_id), 0
+    for _ in range(LATE_PASSES_PER_JOB):
+        done = await _pass(context.db, site)
+        settled += done
+        if done == 0 or await _any_live(context.db):
+            break
+    if done and await _most_urgent(context.db, site) is not None:
+        await context.jobs.enqueue(LATE_JOB, site_id=site)
+    _log.debug("rolled_up_late", site_id=site_id, marks=settled)
+
+
+async def _any_live(db: Database) -> bool:
+    async with db.transaction(SYSTEM) as conn:
+        return await queue.any_live(conn)
+
+
+async def _most_urgent(db: Database, site_id: UUID) -> int | None:
+    async with db.transaction(SYSTEM) as conn:
+        return await queue.most_urgent(conn, site_id)
+
+
+async def _pass(db: Database, site_id: UUID) -> int:
+    async with db.transaction(SYSTEM) as conn:
+        await make_room(conn, site_id)
+    async with db.transaction(SYSTEM) as conn:
+        return await roll_up_site(conn, site_id, now=datetime.now(UTC))
 
 
 async def sweep(db: Database) -> int:
@@ -59,4 +98,7 @@ async def make_partitions(db: Database) -> None:
         await ensure_partitions(conn, Window(now, now + AHEAD))
 
 
-TASKS = (Task("telemetry.roll_up", roll_up),)
+TASKS = (
+    Task("telemetry.roll_up", roll_up),
+    Task(LATE_JOB, roll_up_late, in_background=True),
+)

@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.core.db import asyncpg_of
 from shared.periods import Window
 
+WAITS_FOR_ARCHIVE = 9
+"""Priority of a mark that cannot be computed before readings are brought back from the archive; the scheduler sets it free."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -30,11 +33,27 @@ async def waiting_sites(conn: AsyncConnection, limit: int) -> list[UUID]:
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         """
-        SELECT site_id FROM rollup_dirty GROUP BY site_id ORDER BY min(priority), min(marked_at), site_id LIMIT $1
+        SELECT site_id FROM rollup_dirty WHERE priority < $2
+        GROUP BY site_id ORDER BY min(priority), min(marked_at), site_id LIMIT $1
         """,
         limit,
+        WAITS_FOR_ARCHIVE,
     )
     return [record["site_id"] for record in records]
+
+
+async def most_urgent(conn: AsyncConnection, site_id: UUID) -> int | None:
+    """Priority of a site's most urgent mark (0 = live); None if nothing waits."""
+    pg = await asyncpg_of(conn)
+    priority: int | None = await pg.fetchval("SELECT min(priority) FROM rollup_dirty WHERE site_id = $1", site_id)
+    return priority
+
+
+async def any_live(conn: AsyncConnection) -> bool:
+    """Whether a fresh reading of any site waits."""
+    pg = await asyncpg_of(conn)
+    found: bool = await pg.fetchval("SELECT EXISTS (SELECT FROM rollup_dirty WHERE priority = 0)")
+    return found
 
 
 async def try_lock_site(conn: AsyncConnection, site_id: UUID) -> bool:
@@ -51,11 +70,12 @@ async def marks(conn: AsyncConnection, site_id: UUID, *, limit: int) -> list[Mar
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         """
-        SELECT device_id, bucket, generation FROM rollup_dirty WHERE site_id = $1
+        SELECT device_id, bucket, generation FROM rollup_dirty WHERE site_id = $1 AND priority < $3
         ORDER BY priority, device_id, bucket LIMIT $2
         """,
         site_id,
         limit,
+        WAITS_FOR_ARCHIVE,
     )
     return [Mark(record["device_id"], record["bucket"], record["generation"]) for record in records]
 

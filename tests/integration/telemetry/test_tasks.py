@@ -1,5 +1,6 @@
 """The job after ingest, and the sweeps."""
 
+import functools
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -12,10 +13,12 @@ from cloud.core.jobs import JobContext
 from cloud.core.settings import Settings
 from cloud.telemetry import tasks
 from cloud.telemetry.repository import queue
+from cloud.telemetry.service.rollup import roll_up_site
 from edge_agent.drivers.simulated import SimulatedSite
 from shared.periods import Window, day_window, zone_of
 from tests.fakes import FakeJobs
-from tests.integration.telemetry.home import Home, moments, observe
+from tests.integration.telemetry.home import Home, make_home, moments, observe
+from tests.plants import make_plant
 
 MORNING = Window(
     day_window(date(2026, 6, 1), zone_of("Asia/Karachi")).start + timedelta(hours=6),
@@ -38,13 +41,46 @@ async def waiting(home: Home) -> int:
         return len(await queue.marks(conn, home.site_id, limit=1_000))
 
 
-async def test_the_job_settles_the_site(home: Home, roof: SimulatedSite) -> None:
-    await send_morning(home, roof)
-    assert await waiting(home) > 0
-    await tasks.roll_up(context_of(home), site_id=str(home.site_id))
+async def test_the_job_settles_fresh_readings(home: Home, roof: SimulatedSite) -> None:
+    home.arrival = MORNING.end
+    await home.send(observe(home, roof, MORNING.end))
+    context = context_of(home)
+    await tasks.roll_up(context, site_id=str(home.site_id))
     assert await waiting(home) == 0
+    assert cast(FakeJobs, context.jobs).sent == []
+
+
+async def test_late_readings_are_left_to_a_job_that_lets_others_pass(home: Home, roof: SimulatedSite) -> None:
+    await send_morning(home, roof)
+    context, late = context_of(home), [(tasks.LATE_JOB, {"site_id": home.site_id})]
+    sent = cast(FakeJobs, context.jobs).sent
+    before = await waiting(home)
+    await tasks.roll_up(context, site_id=str(home.site_id))
+    assert (await waiting(home), sent) == (before, late)
+    await tasks.roll_up_late(context, site_id=str(home.site_id))
+    assert (await waiting(home), sent) == (0, late)
     truth = roof.counter_energy_wh(MORNING.start, MORNING.end)
     assert (await home.day(date(2026, 6, 1)))["energy_generated_kwh"] == truth.generated / 1000
+    await tasks.roll_up_late(context, site_id=str(home.site_id))
+    assert sent == late
+
+
+async def test_a_late_job_makes_one_pass_while_a_fresh_reading_of_any_site_waits(
+    home: Home, roof: SimulatedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "roll_up_site", functools.partial(roll_up_site, limit=5))
+    await send_morning(home, roof)
+    fresh = await make_home(home.db, await make_plant(home.db, name="fresh"))
+    fresh.arrival = MORNING.end
+    await fresh.send(observe(fresh, roof, MORNING.end))
+    context, before = context_of(home), await waiting(home)
+    await tasks.roll_up_late(context, site_id=str(home.site_id))
+    left = await waiting(home)
+    assert 0 < left < before
+    assert cast(FakeJobs, context.jobs).names() == [tasks.LATE_JOB]
+    await fresh.roll_up()
+    await tasks.roll_up_late(context, site_id=str(home.site_id))
+    assert await waiting(home) == 0
 
 
 async def test_a_job_for_a_site_that_is_gone_ends(home: Home) -> None:
