@@ -43,9 +43,11 @@ async def waiting_sites(conn: AsyncConnection, limit: int) -> list[UUID]:
 
 
 async def most_urgent(conn: AsyncConnection, site_id: UUID) -> int | None:
-    """Priority of a site's most urgent mark (0 = live); None if nothing waits."""
+    """Priority of a site's most urgent mark (0 = live); None if nothing waits that can be computed."""
     pg = await asyncpg_of(conn)
-    priority: int | None = await pg.fetchval("SELECT min(priority) FROM rollup_dirty WHERE site_id = $1", site_id)
+    priority: int | None = await pg.fetchval(
+        "SELECT min(priority) FROM rollup_dirty WHERE site_id = $1 AND priority < $2", site_id, WAITS_FOR_ARCHIVE
+    )
     return priority
 
 
