@@ -3,10 +3,13 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import structlog
 
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _SECRET_WORDS = ("password", "secret", "token", "credential", "authorization", "api_key", "private_key", "cookie")
 HIDDEN = "***"
 
@@ -24,32 +27,48 @@ def _hidden(key: str, value: object) -> object:
         return {inner: _hidden(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple):
         return [_hidden(key, item) for item in value]
-    if value is not None and any(word in key.lower() for word in _SECRET_WORDS):
-        return HIDDEN
-    return value
+    return HIDDEN if value is not None and _is_secret(key) else value
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRET_WORDS)
+
+
+def _as_json(event: object, **_: object) -> str:
+    return _encode(event).decode()
+
+
+class _NamedWriter(structlog.WriteLogger):
+    """Writes lines to stderr; `name` is for `add_logger_name`."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
 
 
 def configure_logging(*, json: bool = True, level: str = "info") -> None:
     """Send structlog's events and the standard library's records (uvicorn, dramatiq, alembic) to stderr in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
     renderer: list[structlog.typing.Processor] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer(default=str)]
+        [_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_as_json)]
         if json
         else [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
+    )
+    # Our own events are written by structlog itself: by way of the standard library, every request's line would be made twice.
+    structlog.configure(
+        processors=[*shared, *renderer],
+        logger_factory=_NamedWriter,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -68,7 +87,7 @@ def configure_logging(*, json: bool = True, level: str = "info") -> None:
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger; call it with an event's name and fields: `log.info("batch_stored", stored=12)`."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger

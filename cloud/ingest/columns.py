@@ -25,7 +25,6 @@ from cloud.ingest.rules import (
     json_safe,
     largest_in,
     quarantine_reason,
-    snapshot_of,
 )
 from cloud.ingest.schemas import Batch, Cell, Stretch
 from shared.counters import moment_of, unix_us
@@ -64,7 +63,7 @@ class _Newest:
 
     device: KnownDevice
     at_us: int
-    quality: int
+    row: int
     stretch: Stretch
     index: int
 
@@ -123,19 +122,18 @@ class SortedBatch:
         """How many rows."""
         return self.end_row - self.first_row
 
-    def snapshots(self, now: datetime) -> list[Snapshot]:
+    def snapshots(self, rows: Rows) -> list[Snapshot]:
         """The newest readings, one per device that has any, in the order of device ids: every writer locks in the same order."""
-        found = (
-            snapshot_of(
-                best.device,
-                at=moment_of(best.at_us),
-                quality=Quality(best.quality),
-                values=_values_at(best.stretch, best.index),
-                now=now,
+        return [
+            Snapshot(
+                best.device.id,
+                best.device.device_type,
+                moment_of(best.at_us),
+                Quality(rows.qualities[best.row]),
+                {key: json_safe(value) for key, value in _values_at(best.stretch, best.index).items()},
             )
             for _, best in sorted(self.newest.items())
-        )
-        return [snapshot for snapshot in found if snapshot is not None]
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +166,12 @@ class _Kept:
 
     Attributes:
         places: where they stand in the stretch.
-        sent: flags that the agent set.
-        flags: these and what the cloud adds by time.
+        flags: those that the agent set, and what the cloud adds by time.
     """
 
     device: KnownDevice
     places: Sequence[int]
     moments_us: list[int]
-    sent: list[int]
     flags: list[int]
 
 
@@ -187,10 +183,10 @@ def _take_stretch(
         return
     moments_us = _at(stretch.moments_us, places)
     sent = [bits & KNOWN_BITS for bits in _at(stretch.quality, places)]
-    kept = _Kept(device, places, moments_us, sent, _flags(sent, moments_us, device, times))
-    _note_newest(result, stretch, kept)
-    _note_dirty(result, kept)
+    kept = _Kept(device, places, moments_us, _flags(sent, moments_us, device, times))
     first_row = len(rows)
+    _note_newest(result, stretch, kept, first_row)
+    _note_dirty(result, kept)
     rows.device_numbers.extend([device.number] * len(places))
     rows.moments_us.extend(moments_us)
     rows.seqs.extend(_at(stretch.seqs, places))
@@ -238,7 +234,7 @@ def _flags(sent: list[int], moments_us: list[int], device: KnownDevice, times: _
     ]
 
 
-def _note_newest(result: SortedBatch, stretch: Stretch, kept: _Kept) -> None:
+def _note_newest(result: SortedBatch, stretch: Stretch, kept: _Kept, first_row: int) -> None:
     moments_us = kept.moments_us
     if any(kept.flags):
         fit = [place for place, bits in enumerate(kept.flags) if not bits & _NEVER_NEWEST]
@@ -250,7 +246,7 @@ def _note_newest(result: SortedBatch, stretch: Stretch, kept: _Kept) -> None:
     best = result.newest.get(kept.device.id)
     if best is None or moments_us[place] > best.at_us:
         result.newest[kept.device.id] = _Newest(
-            kept.device, moments_us[place], kept.sent[place], stretch, kept.places[place]
+            kept.device, moments_us[place], first_row + place, stretch, kept.places[place]
         )
 
 
@@ -284,7 +280,8 @@ def _take_values(
 def _are_sane(cells: list[Cell], judge: _Judge) -> bool:
     """Whether all cells are numbers within bounds, by three passes in C; NaN hides from `min` and `max` but not from a sum."""
     try:
-        return judge.low <= min(cells) and max(cells) <= judge.high and sum(cells) == sum(cells)  # type: ignore[type-var, operator, arg-type]
+        total: float = sum(cells)  # type: ignore[arg-type]
+        return judge.low <= min(cells) and max(cells) <= judge.high and total == total  # type: ignore[type-var, operator]  # noqa: PLR0124
     except TypeError:
         return False
 

@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import BackgroundTasks, Depends, Request, Response
 
 from cloud.core.errors import FieldProblem, TooLargeError, ValidationFailedError
 from cloud.fleet import repository as fleet_repository
@@ -26,8 +25,9 @@ from cloud.ingest.schemas import Batch, MalformedBatchError, decode_batch, decod
 from cloud.ingest.service import Delivery
 from cloud.ingest.writer import BatchWriter
 from cloud.web.bodies import unpacked_body
-from cloud.web.deps import Limits, Now, ServicesDep
-from cloud.web.routing import api_router
+from cloud.web.deps import Now, RequestLimits, limit_every_request
+from cloud.web.routing import QuickRoute, api_router
+from cloud.web.services import Services
 from shared.wire import (
     MAX_BATCH_BYTES,
     MAX_READINGS_PER_BATCH,
@@ -48,49 +48,47 @@ async def _bell(request: Request) -> Bell:
 BellDep = Annotated[Bell, Depends(_bell)]
 
 
-async def _writer(request: Request) -> BatchWriter:
-    writer: BatchWriter = request.app.state.writer
-    return writer
-
-
-WriterDep = Annotated[BatchWriter, Depends(_writer)]
-
-
-async def _recognised_edge(
-    request: Request,
-    services: ServicesDep,
-    limits: Limits,
-    now: Now,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
-) -> RecognisedEdge:
+async def _recognised(request: Request, services: Services, now: datetime) -> RecognisedEdge:
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     recognition: Recognition = request.app.state.recognition
+    limits = RequestLimits(request, services.limiter)
+    if scheme.lower() != "bearer":
+        await limit_every_request(services, limits)
+        credential = ""
     try:
-        return await recognition.recognise(services.db, credentials.credentials if credentials else "", now=now)
+        return await recognition.recognise(services.db, credential, now=now)
     except CredentialInvalidError:
         await limits.take(FAILED_CREDENTIALS, limits.address)
         raise
 
 
-@router.post("/readings", response_model=BatchAck, openapi_extra=wire_body(ReadingBatch))
-async def send_readings(
-    *,
-    request: Request,
-    edge: Annotated[RecognisedEdge, Depends(_recognised_edge)],
-    writer: WriterDep,
-    bell: BellDep,
-    now: Now,
-) -> Response:
+async def send_readings(request: Request) -> Response:
     """Store a batch of readings, once: a repeat gets the same `acked_seq` and changes nothing.
 
     One bad reading never refuses the batch: it is kept in quarantine and listed in `rejected`. When too many batches wait already, the
     answer is 503 with `Retry-After`.
     """
+    services: Services = request.app.state.services
+    writer: BatchWriter = request.app.state.writer
+    bell: Bell = request.app.state.bell
+    now = services.clock()
+    edge = await _recognised(request, services, now)
     writer.check_room()
     batch = _decoded(await unpacked_body(request, limit=MAX_BATCH_BYTES))
     arrived = await writer.write(Delivery(edge.identity, batch, now, edge.proof))
     if arrived.wrote:
         bell.ring(edge.identity.site_id, now)
     return Response(arrived.ack.model_dump_json(), media_type="application/json")
+
+
+router.add_api_route(
+    "/readings",
+    send_readings,
+    methods=["POST"],
+    response_model=BatchAck,
+    openapi_extra={**wire_body(ReadingBatch), "security": [{bearer.scheme_name: []}]},
+    route_class_override=QuickRoute,
+)
 
 
 @router.post("/heartbeat", openapi_extra=wire_body(Heartbeat))

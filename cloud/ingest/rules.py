@@ -309,7 +309,7 @@ def snapshot_of(
     device: KnownDevice, *, at: datetime, quality: Quality, values: Mapping[str, Value], now: datetime
 ) -> Snapshot | None:
     """A reading as a snapshot; None for one that must not stand as the newest (no answer, or a date ahead of ours)."""
-    flags = quality | cloud_flags(at, values, device, now)
+    flags = raw_row(device, at=at, seq=0, quality=quality, values=values, now=now).quality
     if flags & (Quality.LINK_DOWN | Quality.FUTURE):
         return None
     return Snapshot(device.id, device.device_type, at, flags, {key: json_safe(value) for key, value in values.items()})

@@ -130,7 +130,7 @@ async def take_batch(pg: BulkConnection, delivery: Delivery, memory: Memory) -> 
         raise outcome
     if isinstance(outcome, Arrived):
         return outcome
-    await _show(pg, [outcome], received_at=delivery.now)
+    await _show(pg, [outcome], rows, received_at=delivery.now)
     fresh = await raw.insert_missing(pg, rows, received_at=delivery.now)
     dirty = _dirty_of(outcome, fresh)
     entry = _entry(outcome, stored=len(fresh), flagged=sum(1 for row in fresh if row.quality))
@@ -152,7 +152,7 @@ async def take_new_batches(pg: BulkConnection, deliveries: Sequence[Delivery], m
     accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
     if not accepted:
         return [outcome for outcome in outcomes if not isinstance(outcome, _Accepted)]
-    await _show(pg, accepted, received_at=received_at)
+    await _show(pg, accepted, rows, received_at=received_at)
     if len(rows):
         await raw.insert_rows(pg, rows, memory.columns, received_at=received_at)
     entries = [_entry(each, stored=len(each.readings), flagged=each.readings.flagged) for each in accepted]
@@ -201,12 +201,12 @@ async def _judge(
     return _Accepted(delivery, span, readings, devices)
 
 
-async def _show(pg: BulkConnection, accepted: Sequence[_Accepted], *, received_at: datetime) -> None:
+async def _show(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, received_at: datetime) -> None:
     steps = [(each.delivery.edge, each.span) for each in accepted]
     await ledger.advance_gateways(pg, steps, received_at=received_at)
     best: dict[UUID, tuple[EdgeIdentity, Snapshot]] = {}
     for each in accepted:
-        for found in each.readings.snapshots(each.delivery.now):
+        for found in each.readings.snapshots(rows):
             present = best.get(found.device_id)  # two boxes may serve one site
             if present is None or found.at > present[1].at:
                 best[found.device_id] = (each.delivery.edge, found)

@@ -19,7 +19,10 @@ from cloud.ingest.service import Arrived, Delivery, Memory, Outcome, take_batch,
 _log = get_logger(__name__)
 
 GROUPS = 2
-"""Transactions at once: one is on its way to PostgreSQL while the next is made ready. More would only make the groups smaller."""
+"""Transactions at once: one is in PostgreSQL while the next is made ready. More would only make the groups smaller."""
+
+WORTH_A_SECOND_GROUP = 600
+"""Readings that must wait before a second transaction is begun beside the first: for fewer, the round trips cost more than the wait."""
 
 READINGS_PER_GROUP = 4_000
 WAITING = 160
@@ -86,6 +89,8 @@ class BatchWriter:
 
     def _begin_groups(self) -> None:
         while self._waiting and len(self._groups) < GROUPS:
+            if self._groups and self._waiting_readings() < WORTH_A_SECOND_GROUP:
+                return
             members = self._next_group()
             if not members:
                 return
@@ -95,6 +100,9 @@ class BatchWriter:
             for place, member in enumerate(members):
                 if not member.group.done():
                     member.group.set_result((group, place))
+
+    def _waiting_readings(self) -> int:
+        return sum(waiting.delivery.batch.reading_count for waiting in self._waiting)
 
     def _ended(self, group: _Group) -> None:
         del self._groups[group]
