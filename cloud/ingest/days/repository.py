@@ -89,6 +89,68 @@ def readings(columns: Sequence[str], *, device: str, first: str, last: str, is_o
     """  # noqa: S608 -- our own column names
 
 
+def nearest(
+    condition: str,
+    columns: Sequence[str],
+    *,
+    device: str,
+    first: str,
+    last: str,
+    until: str,
+    count: str,
+    is_newest: bool,
+) -> str:
+    """A statement that gives one row: moments of the first or last readings of site `$1` that fulfil a condition, and what is in the way.
+
+    Packed days are looked into one after the other, and only as far as rows leave something to find. The second column is the nearest
+    day that would have to be looked into and is only in the archive; NULL if there is none.
+
+    Args:
+        condition: on `quality` and the columns.
+        columns: columns of `telemetry_readings` that the condition needs.
+        device: what `device_number` must be, as in `= $2`.
+        first: first moment, a parameter of type timestamptz.
+        last: last moment, likewise.
+        until: `<=`, or `<` to leave `last` itself out.
+        count: how many, a parameter.
+        is_newest: the last ones, newest first; otherwise the first ones, oldest first.
+    """
+    order, end = ("DESC", "min") if is_newest else ("ASC", "max")
+    low, high = ("furthest.at", last) if is_newest else (first, "furthest.at")
+    arrays = ["quality", *columns]
+    between = f"at >= {first} AND at {until} {last}"
+    return f"""
+        WITH as_rows AS MATERIALIZED (
+            SELECT at FROM telemetry_readings WHERE site_id = $1 AND device_number {device} AND {between} AND {condition}
+            ORDER BY at {order} LIMIT {count}
+        ), as_arrays AS MATERIALIZED (
+            SELECT near.at FROM (
+                SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {first if is_newest else last} END AS at FROM as_rows
+            ) AS furthest CROSS JOIN LATERAL (
+                SELECT * FROM telemetry_days
+                WHERE site_id = $1 AND device_number {device}
+                    AND day >= ({low} AT TIME ZONE 'UTC')::date AND day <= ({high} AT TIME ZONE 'UTC')::date
+                ORDER BY day {order}
+            ) AS d CROSS JOIN LATERAL (
+                SELECT at FROM (
+                    SELECT {_AT} AS at, coalesce(u.quality, 0) AS quality, {", ".join(f"u.{name}" for name in columns)}
+                    FROM unnest({", ".join(f"d.{name}" for name in (*_OFFSETS, *arrays))}) WITH ORDINALITY
+                        AS u ({", ".join((*_OFFSETS, *arrays, "place"))})
+                ) AS one WHERE {between} AND {condition} ORDER BY at {order} LIMIT {count}
+            ) AS near ORDER BY d.day {order}, near.at {order} LIMIT {count}
+        ), found AS MATERIALIZED (
+            SELECT at FROM (SELECT at FROM as_rows UNION ALL SELECT at FROM as_arrays) AS both_forms ORDER BY at {order} LIMIT {count}
+        ), furthest AS (
+            SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {first if is_newest else last} END AS at FROM found
+        )
+        SELECT array(SELECT at FROM found ORDER BY at {order}), (
+            SELECT {"max" if is_newest else "min"}(first_day) FROM telemetry_archives, furthest
+            WHERE site_id = $1 AND kind = 'raw' AND is_away
+                AND first_day >= ({low} AT TIME ZONE 'UTC')::date AND first_day <= ({high} AT TIME ZONE 'UTC')::date
+        )
+    """  # noqa: S608 -- our own column names
+
+
 _COLUMNS = ("site_id", "device_number", "at", "received_at", "seq", "quality", *MEASURED)
 
 _PACK = f"""

@@ -7,7 +7,9 @@ from sqlalchemy import REAL, Float
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
+from cloud.ingest.days.repository import nearest, readings
 from cloud.ingest.tables import TelemetryReading
+from cloud.telemetry.repository.archive import found, refuse_away
 from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE, Timeline
 from cloud.telemetry.rules.facts import COUNTERS
 from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
@@ -17,11 +19,9 @@ from shared.periods import Window
 NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Float))
 """Columns of the raw table that hold numbers."""
 
-_GAUGES = frozenset(
-    column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, REAL)
-)
+_GAUGES = frozenset(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, REAL))
 
-_DEVICE = "site_id = $1 AND device_number = (SELECT number FROM devices WHERE site_id = $1 AND id = $2)"
+_DEVICE = "= (SELECT number FROM devices WHERE site_id = $1 AND id = $2)"
 
 
 def as_double(column: str) -> str:
@@ -31,60 +31,59 @@ def as_double(column: str) -> str:
 
 _MICROSECOND = timedelta(microseconds=1)
 _ANCHOR = f"quality & {UNUSABLE} = 0 AND num_nonnulls({', '.join(COUNTERS)}) > 0"
+_MOMENT_3, _MOMENT_4 = "$3::timestamptz", "$4::timestamptz"
+_ANCHORS_BEFORE = nearest(
+    _ANCHOR, COUNTERS, device=_DEVICE, first=_MOMENT_4, last=_MOMENT_3, until="<", count="$5::integer", is_newest=True
+)
+_ANCHORS_AFTER = nearest(
+    _ANCHOR, COUNTERS, device=_DEVICE, first=_MOMENT_3, last=_MOMENT_4, until="<=", count="$5::integer", is_newest=False
+)
 
 
 async def anchors_before(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, *, before: datetime, since: datetime, count: int
 ) -> list[datetime]:
-    """Moments of the last readings with a counter, newest first."""
+    """Moments of the last readings with a counter, newest first.
+
+    Raises:
+        ArchivedError: if readings that could be among them are only in the archive.
+    """
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT at FROM telemetry_readings
-        WHERE {_DEVICE} AND at < $3 AND at >= $4 AND {_ANCHOR}
-        ORDER BY at DESC LIMIT $5
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        device_id,
-        before,
-        since,
-        count,
-    )
-    return [record["at"] for record in records]
+    moments, away = await pg.fetchrow(_ANCHORS_BEFORE, site_id, device_id, before, since, count)
+    return found(moments, away)
 
 
 async def anchors_after(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, *, after: datetime, until: datetime, count: int
 ) -> list[datetime]:
-    """Moments of the first readings with a counter at or after a moment, oldest first."""
+    """Moments of the first readings with a counter at or after a moment, oldest first.
+
+    Raises:
+        ArchivedError: if readings that could be among them are only in the archive.
+    """
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT at FROM telemetry_readings
-        WHERE {_DEVICE} AND at >= $3 AND at <= $4 AND {_ANCHOR}
-        ORDER BY at LIMIT $5
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        device_id,
-        after,
-        until,
-        count,
-    )
-    return [record["at"] for record in records]
+    moments, away = await pg.fetchrow(_ANCHORS_AFTER, site_id, device_id, after, until, count)
+    return found(moments, away)
 
 
+_RELATION = readings(("at", "quality", *NUMERIC_COLUMNS, "extra"), device=_DEVICE, first=_MOMENT_3, last=_MOMENT_4)
 _READINGS = f"""
 SELECT at, quality, {", ".join(as_double(name) for name in NUMERIC_COLUMNS)},
     CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
         THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
-FROM telemetry_readings WHERE {_DEVICE} AND at >= $3 AND at <= $4 ORDER BY at
+FROM ({_RELATION}) AS reading ORDER BY at
 """  # noqa: S608 -- our own column names
 
 
 async def readings_between(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, *, first: datetime, last: datetime
 ) -> Timeline:
-    """A device's readings of a stretch of time, both ends included."""
+    """A device's readings of a stretch of time, both ends included.
+
+    Raises:
+        ArchivedError: if some of that time is only in the archive.
+    """
+    await refuse_away(conn, site_id, first=first, last=last)
     pg = await asyncpg_of(conn)
     records = await pg.fetch(_READINGS, site_id, device_id, first, last)
     if not records:

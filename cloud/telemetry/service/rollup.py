@@ -14,7 +14,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import SYSTEM, Database
-from cloud.telemetry.repository import facts, queue, raw, rollups
+from cloud.telemetry.repository import archive, facts, queue, raw, rollups
+from cloud.telemetry.repository.archive import ArchivedError
 from cloud.telemetry.repository.queue import Mark
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, QUARTER_HOURS, Level
 from cloud.telemetry.rules.context import REACH, join_windows, utc_hour
@@ -105,7 +106,7 @@ async def roll_up_site(conn: AsyncConnection, site_id: UUID, *, now: datetime, l
         limit: marks to start from.
 
     Returns:
-        Marks settled; 0 if there are none, or somebody else is rolling up this site.
+        Marks dealt with: settled, or left to wait for the archive; 0 if there are none, or somebody else is rolling up this site.
     """
     if not await queue.try_lock_site(conn, site_id):
         return 0
@@ -113,10 +114,9 @@ async def roll_up_site(conn: AsyncConnection, site_id: UUID, *, now: datetime, l
     if not claimed:
         return 0
     site = await facts.site_facts(conn, site_id)
-    if site is not None:
-        claimed = await _recompute(conn, site, claimed, now=now)
-    await queue.remove(conn, site_id, claimed)
-    return len(claimed)
+    settled = list(claimed) if site is None else await _recompute(conn, site, claimed, now=now)
+    await queue.remove(conn, site_id, settled)
+    return max(len(settled), len(claimed))
 
 
 async def request_recompute(conn: AsyncConnection, site_id: UUID, window: Window, *, now: datetime) -> int:
@@ -136,38 +136,97 @@ async def request_recompute(conn: AsyncConnection, site_id: UUID, window: Window
     return len(site.devices)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Marks of a stretch of time that wait for the archive."""
+
+    device_id: UUID
+    window: Window
+    missing: ArchivedError
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What a pass can compute now, and what has to wait.
+
+    Attributes:
+        windows: device -> whole hours to compute anew, with the marks inside them as they were before anything was read.
+        held: what needs readings that are away.
+    """
+
+    windows: dict[UUID, dict[Window, list[Mark]]]
+    held: list[_Held]
+
+    @property
+    def recomputed(self) -> Recomputed:
+        """What is left to compute."""
+        return Recomputed({device_id: list(windows) for device_id, windows in self.windows.items() if windows})
+
+    def settled_of(self, claimed: Sequence[Mark]) -> list[Mark]:
+        """Marks that are settled: the claimed ones that need not wait, and all others inside what was computed."""
+        inside = [mark for windows in self.windows.values() for marks in windows.values() for mark in marks]
+        return list(dict.fromkeys([*(mark for mark in claimed if not self._waits(mark)), *inside]))
+
+    def _waits(self, mark: Mark) -> bool:
+        return any(
+            held.device_id == mark.device_id and held.window.start <= mark.bucket < held.window.end
+            for held in self.held
+        )
+
+
 async def _recompute(conn: AsyncConnection, site: SiteFacts, claimed: Sequence[Mark], *, now: datetime) -> list[Mark]:
-    """Recompute all levels; returns every mark that this settles, also those beyond the claimed ones."""
-    settled = list(claimed)
-    windows: dict[UUID, list[Window]] = {}
+    """Recompute all levels; returns every mark that this settles, also those beyond the claimed ones.
+
+    What needs readings that are only in the archive is not computed from the rest: its marks wait until they are back.
+    """
+    this = await _plan(conn, site, claimed)
     for device in site.devices:
-        dirty = [Window(mark.bucket, mark.bucket + QUARTER_HOUR) for mark in claimed if mark.device_id == device.id]
-        if dirty:
-            windows[device.id] = await _affected(conn, site, device, dirty)
-            for window in windows[device.id]:
-                settled += await queue.marks_within(conn, site.id, device.id, window)
-    recomputed = Recomputed(windows)
-    for device in site.devices:
-        for window in windows.get(device.id, ()):
-            await _save_device(conn, site, device, window, now=now)
+        for window in list(this.windows.get(device.id, ())):
+            try:
+                await _save_device(conn, site, device, window, now=now)
+            except ArchivedError as error:
+                del this.windows[device.id][window]
+                this.held.append(_Held(device.id, window, error))
+    recomputed = this.recomputed
     for window in recomputed.joined:
         await _save_site(conn, site, window, now=now)
     await _save_summaries(conn, site, recomputed, now=now)
-    return list(dict.fromkeys(settled))
+    for held in this.held:
+        await archive.recall(conn, site.id, held.device_id, held.window, missing=held.missing, now=now)
+    return this.settled_of(claimed)
 
 
-async def _affected(
-    conn: AsyncConnection, site: SiteFacts, device: DeviceFacts, dirty: Iterable[Window]
-) -> list[Window]:
-    """Whole hours of UTC in which a device's numbers may have changed."""
+async def _plan(conn: AsyncConnection, site: SiteFacts, claimed: Sequence[Mark]) -> _Pass:
+    this = _Pass({}, [])
+    for device in site.devices:
+        marked = (Window(mark.bucket, mark.bucket + QUARTER_HOUR) for mark in claimed if mark.device_id == device.id)
+        affected = []
+        for dirty in join_windows(marked):
+            try:
+                affected.append(await _affected(conn, site, device, dirty))
+            except ArchivedError as error:
+                this.held.append(_Held(device.id, dirty, error))
+        this.windows[device.id] = {
+            window: await queue.marks_within(conn, site.id, device.id, window) for window in join_windows(affected)
+        }
+    return this
+
+
+async def _affected(conn: AsyncConnection, site: SiteFacts, device: DeviceFacts, dirty: Window) -> Window:
+    """Whole hours of UTC in which a device's numbers may have changed; their days' quarter-hours are all in the database."""
     straddle = timedelta(seconds=device.max_gap_s)
-    affected = []
-    for window in join_windows(dirty):
-        reach = await raw.affected_by(
-            conn, site.id, device.id, window, straddle=straddle, has_counters=device.device_type in FLOW_SOURCES
-        )
-        affected.append(Window(utc_hour(reach.start), utc_hour(reach.end) + HOUR))
-    return join_windows(affected)
+    reach = await raw.affected_by(
+        conn, site.id, device.id, dirty, straddle=straddle, has_counters=device.device_type in FLOW_SOURCES
+    )
+    window = Window(utc_hour(reach.start), utc_hour(reach.end) + HOUR)
+    days = _whole_days(window, site)
+    await archive.refuse_away(conn, site.id, first=days.start, last=days.end, kind="quarter_hours")
+    return window
+
+
+def _whole_days(window: Window, site: SiteFacts) -> Window:
+    first, last = day_of(window.start, site.zone), day_of(window.end - QUARTER_HOUR, site.zone)
+    return Window(day_window(first, site.zone).start, day_window(last, site.zone).end)
 
 
 async def _save_device(
