@@ -145,6 +145,10 @@ async def import_files(
         ImportRefusedError: if a file, the mapping or the site does not fit; portions before are committed, and the same command goes on
             behind them.
     """
+    if request.rejects.resolve() in {path.resolve() for path in request.files}:
+        raise ImportRefusedError(
+            f"the rejects {str(request.rejects)!r} are one of the files to import, which would be overwritten; name others with --rejects"
+        )
     async with db.transaction(SYSTEM) as conn:
         site = await repository.import_site(conn, request.site_id)
     if site is None:

@@ -36,7 +36,7 @@ async def run(
         site_id=fields.pop("site_id", home.site_id),
         mapping=parse_mapping(mapping, name="m"),
         files=paths,
-        rejects=paths[0].with_suffix(".rejects.csv"),
+        rejects=fields.pop("rejects", paths[0].with_suffix(".rejects.csv")),
         **fields,
     )
     return await import_files(home.db, bulk, request, clock=lambda: NOW, tell=lambda line: None)
@@ -271,4 +271,6 @@ async def test_a_wrong_file_is_refused_before_anything_is_written(home: Home, bu
         await run(home, bulk, [good], mapping=MAPPING.replace('"meter"', '"boiler"'))
     with pytest.raises(ImportRefusedError, match="site 00000000-0000-0000-0000-000000000001 does not exist"):
         await run(home, bulk, [good], site_id=UUID(int=1))
+    with pytest.raises(ImportRefusedError, match=r"a\.csv' are one of the files to import"):
+        await run(home, bulk, [good], rejects=tmp_path / "." / "a.csv")
     assert (await counts(home))["telemetry_readings"] == 0
