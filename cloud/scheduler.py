@@ -21,6 +21,7 @@ from cloud.core.log import get_logger
 from cloud.core.notify import notify_systemd
 from cloud.core.settings import Settings
 from cloud.reports.service import sweep_expired, sweep_waiting
+from cloud.storage import tasks as storage_tasks
 from cloud.telemetry import tasks as telemetry_tasks
 from cloud.web.idempotency import sweep_old_keys
 from cloud.web.services import utc_now
@@ -28,9 +29,6 @@ from cloud.worker import close_context, context_opener
 from shared.errors import SolarHubError
 
 _log = get_logger(__name__)
-
-RAW_PARTITIONS_BEHIND = timedelta(days=7)
-"""A box that comes back after a week without the internet sends its week."""
 
 RAW_PARTITIONS_AHEAD = timedelta(days=14)
 """A scheduler that stands still for two weeks does no harm."""
@@ -64,7 +62,7 @@ async def _expired_sessions(context: JobContext, now: datetime) -> int:
 
 async def _partitions(context: JobContext, now: datetime) -> int:
     """Make day and month partitions before the first row needs them; a row without one would go to the DEFAULT partition."""
-    first, last = (now - RAW_PARTITIONS_BEHIND).date(), (now + RAW_PARTITIONS_AHEAD).date()
+    first, last = (now - storage_tasks.PARTITIONS_BEHIND).date(), (now + RAW_PARTITIONS_AHEAD).date()
     async with context.db.transaction(SYSTEM) as conn:
         made = await ensure_partitions(conn, "telemetry_readings", first=first, last=last)
     await telemetry_tasks.make_partitions(context.db)
@@ -85,6 +83,9 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("auth.expired_sessions", 3_600, _expired_sessions),
     Sweep("telemetry.partitions", 3_600, _partitions),
     Sweep("telemetry.dirty_buckets", 10, _dirty_buckets),
+    Sweep("storage.recalls", 10, storage_tasks.recall),
+    Sweep("storage.closed_days", 3_600, storage_tasks.pack),
+    Sweep("storage.retention", 3_600, storage_tasks.retain),
     Sweep("alerts.silent_devices", 2, _silent_devices),
     Sweep("reports.waiting", 30, sweep_waiting),
     Sweep("reports.expired", 3_600, sweep_expired),
