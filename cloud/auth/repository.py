@@ -1,11 +1,10 @@
 """Accounts, memberships and refresh tokens in the database. Callers run it under the system context: nobody is known yet."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import column, delete, func, insert, select, table, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,11 +14,8 @@ from cloud.core.ids import new_id
 from cloud.core.text import Language
 from shared.enums import OrgMemberRole, UserRole
 
-# The tables of the accounts domain lie above this one; of them, logging in needs these columns and nothing else.
-_members = table(
-    "organization_members", column("organization_id"), column("user_id"), column("role"), column("invitation_accepted")
-)
-_organizations = table("organizations", column("id"), column("status"))
+# A function of the database: it reads tables of the accounts domain, which lies above this one, and no tenant is known yet.
+_PRINCIPAL = text("SELECT * FROM solarhub_principal(CAST(:user_id AS uuid))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +107,22 @@ async def replace_password(conn: AsyncConnection, user_id: UUID, password_hash: 
 
 
 async def load_principal(conn: AsyncConnection, user_id: UUID) -> Principal | None:
-    """The person and the accepted memberships in organisations that are not closed; None for an unknown or inactive account."""
-    user = (
-        await conn.execute(
-            select(User.id, User.email, User.role, User.preferences).where(User.id == user_id, User.is_active.is_(True))
-        )
-    ).one_or_none()
+    """The person and the accepted memberships in organisations that are not closed; None for an unknown or inactive account.
+
+    One statement, under any tenant context and under none.
+    """
+    user = (await conn.execute(_PRINCIPAL, {"user_id": user_id})).one_or_none()
     if user is None:
         return None
-    rows: Sequence[tuple[UUID, str]] = [
-        (row.organization_id, row.role)
-        for row in await conn.execute(
-            select(_members.c.organization_id, _members.c.role)
-            .join(_organizations, _organizations.c.id == _members.c.organization_id)
-            .where(_members.c.user_id == user_id, _members.c.invitation_accepted, _organizations.c.status == "active")
-            .order_by(_members.c.organization_id)
-        )
-    ]
     spoken = user.preferences.get("language")
     return Principal(
         user_id=user.id,
         email=user.email,
-        is_super_admin=user.role is UserRole.SUPER_ADMIN,
-        memberships=tuple(Membership(organization_id, OrgMemberRole(role)) for organization_id, role in rows),
+        is_super_admin=user.role == UserRole.SUPER_ADMIN,
+        memberships=tuple(
+            Membership(organization_id, OrgMemberRole(role))
+            for organization_id, role in zip(user.organization_ids, user.organization_roles, strict=True)
+        ),
         language=Language(spoken) if spoken in set(Language) else Language.EN,
     )
 

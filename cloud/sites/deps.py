@@ -6,9 +6,8 @@ from uuid import UUID
 from fastapi import Depends
 
 from cloud.auth.rules import Action
-from cloud.core.db import TenantContext, set_context
 from cloud.sites.schemas import SiteOut
-from cloud.sites.service import get_site
+from cloud.sites.service import enter_site
 from cloud.web.deps import Conn, CurrentUser
 
 
@@ -20,8 +19,6 @@ def site_for(action: Action) -> Any:  # noqa: ANN401 -- FastAPI's marker
     """
 
     async def site(site_id: UUID, conn: Conn, user: CurrentUser) -> SiteOut:
-        found = await get_site(conn, user, site_id, action)
-        await set_context(conn, TenantContext(organization_ids=(found.organization_id,), site_ids=(found.id,)))
-        return found
+        return await enter_site(conn, user, site_id, action)
 
     return Depends(site)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import false, func, insert, select, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.auth.schemas import Scope
@@ -55,6 +56,16 @@ async def list_sites(
 async def get_site(conn: AsyncConnection, site_id: UUID) -> SiteOut | None:
     """One site of those that the transaction sees."""
     found = (await conn.execute(select(*_SITE).where(Site.id == site_id))).one_or_none()
+    return None if found is None else SiteOut.model_validate(found)
+
+
+async def enter_site(conn: AsyncConnection, site_id: UUID) -> SiteOut | None:
+    """One site of those that the transaction sees; from then on it sees that site's organisation and its raw readings only.
+
+    Looking the site up and narrowing the context is one statement: the context changes with the row that is found.
+    """
+    narrow = func.solarhub_set_context(array([Site.organization_id]), array([Site.id]), false())
+    found = (await conn.execute(select(*_SITE, narrow).where(Site.id == site_id))).one_or_none()
     return None if found is None else SiteOut.model_validate(found)
 
 

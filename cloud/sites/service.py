@@ -24,11 +24,17 @@ async def get_site(conn: AsyncConnection, user: Principal, site_id: UUID, action
         NotFoundError: if there is none, or it belongs to somebody else.
         ForbiddenError: if the role does not include the action.
     """
-    found = await repository.get_site(conn, site_id)
-    if found is None:
-        raise NotFoundError("There is no such site.")
-    authorize(user, action, found.organization_id)
-    return found
+    return _allowed(await repository.get_site(conn, site_id), user, action)
+
+
+async def enter_site(conn: AsyncConnection, user: Principal, site_id: UUID, action: Action) -> SiteOut:
+    """A site on which the person may do this; from then on the transaction sees its organisation and its raw readings only.
+
+    Raises:
+        NotFoundError: if there is none, or it belongs to somebody else.
+        ForbiddenError: if the role does not include the action.
+    """
+    return _allowed(await repository.enter_site(conn, site_id), user, action)
 
 
 async def create_site(conn: AsyncConnection, user: Principal, body: SiteIn) -> SiteOut:
@@ -63,6 +69,13 @@ async def decommission_site(conn: AsyncConnection, user: Principal, site_id: UUI
         conn, site_id, version=version, values={"status": SiteStatus.DECOMMISSIONED}
     ):
         raise stale(current.version)
+
+
+def _allowed(found: SiteOut | None, user: Principal, action: Action) -> SiteOut:
+    if found is None:
+        raise NotFoundError("There is no such site.")
+    authorize(user, action, found.organization_id)
+    return found
 
 
 async def _fresh(conn: AsyncConnection, site_id: UUID) -> SiteOut:

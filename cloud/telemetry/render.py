@@ -1,12 +1,16 @@
-"""Series as tables: one row for each point, as CSV and as Parquet."""
+"""Answers as JSON, and series as tables: one row for each point, as CSV and as Parquet."""
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from cloud.telemetry.schemas import Point, SeriesLine, SeriesSet
+import msgspec
+
+from cloud.telemetry.answers import Answer, Line
 from shared.errors import SolarHubError
+from shared.readings import Value
 
 try:
     from arro3.core import Array, DataType, Table
@@ -22,26 +26,65 @@ COLUMNS = ("period", "device_id", "metric", "unit", "at", "value", "low", "high"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-Row = tuple[str, SeriesLine, Point]
+_to_json = msgspec.json.Encoder().encode
+
+Row = tuple[str, Line, datetime, Value, float | None, float | None]
+"""Period, line, moment, value, low, high."""
 
 
 class NoParquetError(SolarHubError):
     """This installation cannot write Parquet."""
 
 
-def to_csv(answer: SeriesSet) -> bytes:
+def to_json(answer: Answer) -> bytes:
+    """A `Series` if one line was asked for, a `SeriesSet` otherwise (see `cloud.telemetry.schemas`)."""
+    asked = answer.asked
+    lines = [_json_line(line) for line in asked.lines]
+    frame = {
+        "resolution": answer.resolution,
+        "timezone": answer.timezone,
+        "start": asked.start,
+        "end": asked.end,
+    }
+    if answer.is_single:
+        points = lines[0].pop("points")
+        return _to_json({"site_id": answer.site_id, **lines[0], **frame, "points": points})
+    compared = answer.compared and {
+        "start": answer.compared.start,
+        "end": answer.compared.end,
+        "series": [_json_line(line) for line in answer.compared.lines],
+    }
+    return _to_json({"site_id": answer.site_id, **frame, "series": lines, "comparison": compared})
+
+
+def _json_line(line: Line) -> dict[str, Any]:
+    columns = zip(line.moments, line.values, line.lows, line.highs, strict=True)
+    return {
+        "device_id": line.device_id,
+        "metric": line.metric,
+        "unit": line.unit,
+        "points": [{"at": at, "value": value, "low": low, "high": high} for at, value, low, high in columns],
+    }
+
+
+def live_to_json(view: Mapping[str, Any], devices: Iterable[Mapping[str, Any]]) -> bytes:
+    """A `Live` (see `cloud.telemetry.schemas`): what flows at the site, and the newest values of each device."""
+    return _to_json({**view, "devices": [dict(device) for device in devices]})
+
+
+def to_csv(answer: Answer) -> bytes:
     """One line for each point, in UTF-8, times in UTC; what was not measured is an empty cell, never 0."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for period, line, point in _rows(answer):
-        value, word = _split(point)
-        at = point.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        writer.writerow((period, line.device_id or "", line.metric, line.unit, at, value, point.low, point.high, word))
+    for period, line, moment, told, low, high in _rows(answer):
+        value, word = _split(told)
+        at = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        writer.writerow((period, line.device_id or "", line.metric, line.unit, at, value, low, high, word))
     return text.getvalue().encode()
 
 
-def to_parquet(answer: SeriesSet) -> bytes:
+def to_parquet(answer: Answer) -> bytes:
     """The columns of the CSV with types of their own; what was not measured is null.
 
     Raises:
@@ -50,19 +93,19 @@ def to_parquet(answer: SeriesSet) -> bytes:
     if not CAN_PARQUET:
         raise NoParquetError("install solar-hub[parquet]")
     rows = list(_rows(answer))
-    values = [_split(point) for _, _, point in rows]
+    values = [_split(told) for _, _, _, told, _, _ in rows]
     words, numbers = DataType.string(), DataType.float64()
-    moments = Array([(point.at - _EPOCH) // _MICROSECOND for _, _, point in rows], DataType.int64())
+    moments = Array([(moment - _EPOCH) // _MICROSECOND for _, _, moment, _, _, _ in rows], DataType.int64())
     table = Table.from_pydict(
         {
-            "period": Array([period for period, _, _ in rows], words),
-            "device_id": Array([str(line.device_id) if line.device_id else None for _, line, _ in rows], words),
-            "metric": Array([line.metric for _, line, _ in rows], words),
-            "unit": Array([line.unit for _, line, _ in rows], words),
+            "period": Array([period for period, *_ in rows], words),
+            "device_id": Array([str(line.device_id) if line.device_id else None for _, line, *_ in rows], words),
+            "metric": Array([line.metric for _, line, *_ in rows], words),
+            "unit": Array([line.unit for _, line, *_ in rows], words),
             "at": moments.cast(DataType.timestamp("us", tz="UTC")),
             "value": Array([value for value, _ in values], numbers),
-            "low": Array([point.low for _, _, point in rows], numbers),
-            "high": Array([point.high for _, _, point in rows], numbers),
+            "low": Array([low for *_, low, _ in rows], numbers),
+            "high": Array([high for *_, high in rows], numbers),
             "word": Array([word for _, word in values], words),
         }
     )
@@ -71,13 +114,15 @@ def to_parquet(answer: SeriesSet) -> bytes:
     return file.getvalue()
 
 
-def _rows(answer: SeriesSet) -> Iterator[Row]:
-    lines = [("asked", line) for line in answer.series]
-    if answer.comparison is not None:
-        lines += [("compared", line) for line in answer.comparison.series]
-    return ((period, line, point) for period, line in lines for point in line.points)
+def _rows(answer: Answer) -> Iterator[Row]:
+    lines = [("asked", line) for line in answer.asked.lines]
+    if answer.compared is not None:
+        lines += [("compared", line) for line in answer.compared.lines]
+    for period, line in lines:
+        for point in zip(line.moments, line.values, line.lows, line.highs, strict=True):
+            yield (period, line, *point)
 
 
-def _split(point: Point) -> tuple[float | None, str | None]:
-    """A point's value as a number or as a word."""
-    return (None, point.value) if isinstance(point.value, str) else (point.value, None)
+def _split(value: Value) -> tuple[float | None, str | None]:
+    """A value as a number or as a word."""
+    return (None, value) if isinstance(value, str) else (value, None)

@@ -47,7 +47,7 @@ class EventStream(StreamingResponse):
 async def read_live(site: ReadableSite, conn: Conn, now: Now) -> Response:
     """What flows now; devices that are silent for three poll intervals are left out and counted as stale."""
     view, _ = await live_service.live(conn, site.id, now=now)
-    return Response(view.model_dump_json(), media_type="application/json")
+    return Response(view, media_type="application/json")
 
 
 @router.get(
@@ -76,7 +76,7 @@ async def stream_live(
     hub: LiveHub = request.app.state.live
     context = TenantContext(organization_ids=(site.organization_id,), site_ids=(site.id,))
 
-    async def look() -> tuple[Live, str]:
+    async def look() -> tuple[bytes, str]:
         # The primary: a replica may not have yet what was announced a moment ago.
         async with services.db.transaction(context) as conn:
             return await live_service.live(conn, site.id, now=services.clock())

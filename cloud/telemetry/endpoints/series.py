@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, StringConstraints
 
 from cloud.core.errors import CloudError, FieldProblem, ValidationFailedError
 from cloud.telemetry.deps import ReadableSite, SiteReads
-from cloud.telemetry.render import CAN_PARQUET, NoParquetError, to_csv, to_parquet
+from cloud.telemetry.render import CAN_PARQUET, NoParquetError, to_csv, to_json, to_parquet
 from cloud.telemetry.rules.forms import preferred_form
 from cloud.telemetry.rules.series import (
     MAX_SERIES,
@@ -50,7 +50,7 @@ class NotAcceptableError(CloudError):
     title = "No such form"
 
 
-def _question(
+async def _question(
     site: ReadableSite,
     now: Now,
     *,
@@ -127,8 +127,7 @@ async def read_series(
     form = _form(accept)
     answer = await reading.series(conn, site, question)
     if form is Form.JSON:
-        told = reading.single(answer) if question.is_single else answer
-        return Response(told.model_dump_json(), media_type=Form.JSON, headers=_VARY)
+        return Response(to_json(answer), media_type=Form.JSON, headers=_VARY)
     name = f"telemetry-{question.window.start:%Y%m%d}-{question.window.end:%Y%m%d}"
     write, ending = (to_csv, "csv") if form is Form.CSV else (to_parquet, "parquet")
     try:

@@ -1,4 +1,7 @@
-"""Answers: series, days and what flows now. Each statement says whether it wants the site's row or a device's."""
+"""Answers: series, days and what flows now. Each statement says whether it wants the site's row or a device's.
+
+Series come as one row of arrays for each line: a point then costs a tenth of what a row of its own would.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,11 +9,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
-from cloud.devices.tables import Device
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
 from cloud.telemetry.rules.context import UNUSABLE
@@ -19,17 +21,39 @@ from cloud.telemetry.rules.series import GaugeColumns, Resolution
 from shared.periods import Window
 from shared.readings import Value
 
-RawPoint = tuple[datetime, Value]
+
+@dataclass(frozen=True, slots=True)
+class AskedDevice:
+    """What a question needs to know of a device: the key of its raw readings, and the seconds between two of them."""
+
+    id: UUID
+    number: int
+    poll_interval_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """Aggregate of one period: `index` counts the periods from 0."""
+class RawColumns:
+    """Stored values of one device, oldest first."""
 
-    index: int
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    moments: Sequence[datetime]
+    values: Sequence[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What is known of one line's periods, in columns of equal length.
+
+    Attributes:
+        places: which periods, counted from 0, in no order; periods without a value need not be among them.
+        values: energy, or mean.
+        lows: lowest value of a gauge, where it is kept.
+        highs: highest value.
+    """
+
+    places: Sequence[int]
+    values: Sequence[float | None]
+    lows: Sequence[float | None]
+    highs: Sequence[float | None]
 
 
 Wanted = Sequence[UUID]
@@ -39,96 +63,108 @@ _WHO = {True: "device_id = ANY ($2::uuid[])", False: "device_id IS NULL AND card
 """With and without devices; spelled apart so that each finds its partial index."""
 
 
-async def poll_intervals_s(conn: AsyncConnection, site_id: UUID, device_ids: Wanted) -> dict[UUID, float]:
-    """Seconds between two readings of each device that the site has."""
-    statement = select(Device.id, Device.poll_interval_s).where(Device.site_id == site_id, Device.id.in_(device_ids))
-    return {row.id: row.poll_interval_s for row in await conn.execute(statement)}
+async def asked_devices(conn: AsyncConnection, site_id: UUID, device_ids: Wanted) -> list[AskedDevice]:
+    """Those of the devices that the site has."""
+    pg = await asyncpg_of(conn)
+    statement = "SELECT id, number, poll_interval_s FROM devices WHERE site_id = $1 AND id = ANY ($2::uuid[])"
+    return [AskedDevice(*record) for record in await pg.fetch(statement, site_id, device_ids)]
 
 
 async def raw_points(
-    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, metric: str, window: Window, limit: int
-) -> dict[UUID | None, list[RawPoint]]:
-    """Stored values of one metric by device, oldest first; at most `limit` in all."""
+    conn: AsyncConnection, site_id: UUID, devices: Iterable[AskedDevice], *, metric: str, window: Window, limit: int
+) -> dict[UUID | None, RawColumns]:
+    """Stored values of one metric by device; at most `limit` in all."""
+    ids = {device.number: device.id for device in devices}
     pg = await asyncpg_of(conn)
     column = RAW_COLUMNS.get(metric)
     value, has_it = (_plain(column), "$6::text IS NOT NULL") if column is not None else (_EXTRA_NUMBER, "extra ? $6")
-    word = "NULL" if column is not None else "CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END"
+    word = "NULL::text" if column is not None else "CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END"
     records = await pg.fetch(
         f"""
-        SELECT d.id AS device_id, at, {value} AS value, {word} AS word
-        FROM telemetry_readings AS r JOIN devices AS d ON d.site_id = r.site_id AND d.number = r.device_number
-        WHERE d.site_id = $1 AND d.id = ANY ($2::uuid[]) AND at >= $3 AND at < $4 AND {has_it}
-        ORDER BY device_id, at LIMIT $5
+        SELECT device_number, array_agg(at), array_agg(value), array_agg(word), bool_or(word IS NOT NULL) FROM (
+            SELECT device_number, at, {value} AS value, {word} AS word FROM telemetry_readings
+            WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $3 AND at < $4 AND {has_it}
+            ORDER BY device_number, at LIMIT $5
+        ) AS reading GROUP BY device_number
         """,  # noqa: S608 -- a column of our own
         site_id,
-        device_ids,
+        list(ids),
         window.start,
         window.end,
         limit,
         metric,
     )
-    found: dict[UUID | None, list[RawPoint]] = {}
-    for device_id, at, number, text_value in records:
-        found.setdefault(device_id, []).append((at, text_value if number is None else number))
-    return found
+    return {
+        ids[number]: RawColumns(moments, _either(values, words) if has_words else values)
+        for number, moments, values, words, has_words in records
+    }
 
 
-def _plain(column: str) -> str:
-    """A raw column as it is shown; a gauge by way of text, which is its shortest decimal."""
-    return column if column in COUNTER_COLUMNS or column in TEXT_COLUMNS else f"{column}::text::double precision"
+def _either(values: Iterable[Value], words: Iterable[str | None]) -> list[Value]:
+    return [word if value is None else value for value, word in zip(values, words, strict=True)]
+
+
+def _plain(expression: str) -> str:
+    """A raw value, or an extreme of it, as it is shown; a gauge by way of text, which is its shortest decimal."""
+    is_double = expression in COUNTER_COLUMNS or expression in TEXT_COLUMNS
+    return expression if is_double else f"{expression}::text::double precision"
 
 
 _EXTRA_NUMBER = "CASE jsonb_typeof(extra -> $6) WHEN 'number' THEN (extra ->> $6)::double precision END"
 
 
 async def channel_slots(
-    conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, metric: str, edges: Sequence[datetime]
-) -> dict[UUID | None, list[Slot]]:
+    conn: AsyncConnection, site_id: UUID, devices: Iterable[AskedDevice], *, metric: str, edges: Sequence[datetime]
+) -> dict[UUID | None, Slots]:
     """Plain mean, minimum and maximum of a channel's usable raw readings in each period between edges."""
+    ids = {device.number: device.id for device in devices}
     column = RAW_COLUMNS.get(metric)
-    value = _plain(column) if column is not None else _EXTRA_NUMBER
+    mean, low, high = "avg(value)", "min(value)", "max(value)"
+    if column is not None:
+        # Seven digits, as the values have.
+        mean, low, high = _plain("avg(value)::real"), _plain("min(value)"), _plain("max(value)")
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        WITH reading AS (
-            SELECT d.id AS device_id, width_bucket(at, $3::timestamptz[]) AS slot, {value} AS value
-            FROM telemetry_readings AS r JOIN devices AS d ON d.site_id = r.site_id AND d.number = r.device_number
-            WHERE d.site_id = $1 AND d.id = ANY ($2::uuid[]) AND at >= $4 AND at < $5
-                AND quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
-        )
-        SELECT device_id, slot, avg(value) AS mean, min(value) AS low, max(value) AS high
-        FROM reading WHERE value IS NOT NULL GROUP BY device_id, slot
+        SELECT device_number, array_agg(slot - 1), array_agg(mean), array_agg(low), array_agg(high) FROM (
+            SELECT device_number, slot, {mean} AS mean, {low} AS low, {high} AS high FROM (
+                SELECT device_number, width_bucket(at, $3::timestamptz[]) AS slot, {column or _EXTRA_NUMBER} AS value
+                FROM telemetry_readings
+                WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $4 AND at < $5
+                    AND quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
+            ) AS reading WHERE value IS NOT NULL GROUP BY device_number, slot
+        ) AS period GROUP BY device_number
         """,  # noqa: S608 -- a column of our own
         site_id,
-        device_ids,
+        list(ids),
         list(edges),
         edges[0],
         edges[-1],
         metric,
     )
-    return _by_device(records)
+    return {ids[number]: Slots(*columns) for number, *columns in records}
 
 
 async def gauge_slots(
     conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, columns: GaugeColumns, edges: Sequence[datetime]
-) -> dict[UUID | None, list[Slot]]:
+) -> dict[UUID | None, Slots]:
     """Mean, minimum and maximum of a gauge in each period between edges; periods without a value are left out."""
     key = columns.key or ""
     mean, low, high = columns.mean or "NULL", columns.low or "NULL", columns.high or "NULL"
     if columns.key is not None:
-        mean, low, high = (f"(metrics -> $5 ->> '{part}')::double precision" for part in ("mean", "min", "max"))
+        mean, low, high = (f"(metrics -> $5 ->> '{part}')" for part in ("mean", "min", "max"))
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        WITH quarter AS (
-            SELECT device_id, width_bucket(bucket, $3::timestamptz[]) AS slot,
-                greatest(covered_seconds, irradiation_covered_seconds, 1) AS weight,
-                {mean} AS mean, {low} AS low, {high} AS high
-            FROM telemetry_quarter_hour
-            WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $4 AND bucket < $6 AND $5::text IS NOT NULL
-        )
-        SELECT device_id, slot, sum(mean * weight) / sum(weight) AS mean, min(low) AS low, max(high) AS high
-        FROM quarter WHERE mean IS NOT NULL GROUP BY device_id, slot
+        SELECT device_id, array_agg(slot - 1), array_agg(mean), array_agg(low), array_agg(high) FROM (
+            SELECT device_id, slot, sum(mean * weight) / sum(weight) AS mean, min(low) AS low, max(high) AS high FROM (
+                SELECT device_id, width_bucket(bucket, $3::timestamptz[]) AS slot,
+                    greatest(covered_seconds, irradiation_covered_seconds, 1) AS weight, {mean}::double precision AS mean,
+                    {low}::double precision AS low, {high}::double precision AS high
+                FROM telemetry_quarter_hour
+                WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $4 AND bucket < $6 AND $5::text IS NOT NULL
+            ) AS quarter WHERE mean IS NOT NULL GROUP BY device_id, slot
+        ) AS period GROUP BY device_id
         """,  # noqa: S608 -- columns of our own
         site_id,
         device_ids,
@@ -137,28 +173,35 @@ async def gauge_slots(
         key,
         edges[-1],
     )
-    return _by_device(records)
+    return {device_id: Slots(*columns) for device_id, *columns in records}
 
 
 async def energy_quarters(
     conn: AsyncConnection, site_id: UUID, device_ids: Wanted, *, flow: Flow, edges: Sequence[datetime]
-) -> dict[UUID | None, list[Slot]]:
+) -> dict[UUID | None, Slots]:
     """Energy (kWh) of one flow in each quarter-hour."""
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        SELECT device_id, width_bucket(bucket, $3::timestamptz[]) AS slot, {flow.value}_wh / 1000.0::double precision AS kwh,
-            NULL AS low, NULL AS high
+        SELECT device_id, array_agg((extract(epoch FROM bucket - $3)::integer) / {_QUARTER_HOUR_S}),
+            array_agg({flow.value}_wh / 1000.0::double precision)
         FROM telemetry_quarter_hour
-        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $4 AND bucket < $5
+        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND bucket >= $3 AND bucket < $4 GROUP BY device_id
         """,  # noqa: S608 -- a column of our own
         site_id,
         device_ids,
-        list(edges),
         edges[0],
         edges[-1],
     )
-    return _by_device(records)
+    return {device_id: _energies(places, kwh) for device_id, places, kwh in records}
+
+
+_QUARTER_HOUR_S = 900
+
+
+def _energies(places: Sequence[int], kwh: Sequence[float | None]) -> Slots:
+    nothing = [None] * len(places)
+    return Slots(places, kwh, nothing, nothing)
 
 
 _LEVELS: dict[Resolution, Level] = {Resolution.HOUR: HOURS, Resolution.DAY: DAYS, Resolution.MONTH: MONTHS}
@@ -172,7 +215,7 @@ async def energy_summaries(
     flow: Flow,
     resolution: Resolution,
     keys: Sequence[date],
-) -> dict[UUID | None, list[Slot]]:
+) -> dict[UUID | None, Slots]:
     """Energy (kWh) of one flow by hour, day or month.
 
     Args:
@@ -188,8 +231,8 @@ async def energy_summaries(
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
-        SELECT device_id, {key} AS key, energy_{flow.value}_kwh AS kwh FROM {level.table}
-        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND {key} >= $3 AND {key} <= $4
+        SELECT device_id, array_agg({key}), array_agg(energy_{flow.value}_kwh) FROM {level.table}
+        WHERE site_id = $1 AND {_WHO[bool(device_ids)]} AND {key} >= $3 AND {key} <= $4 GROUP BY device_id
         """,  # noqa: S608 -- names of our own
         site_id,
         device_ids,
@@ -197,20 +240,10 @@ async def energy_summaries(
         keys[-1],
     )
     places = {place: index for index, place in enumerate(keys)}
-    found: dict[UUID | None, list[Slot]] = {}
-    for device_id, at, kwh in records:
-        if at in places:
-            found.setdefault(device_id, []).append(Slot(places[at], kwh))
-    return found
-
-
-def _by_device(
-    records: Iterable[tuple[UUID | None, int, float | None, float | None, float | None]],
-) -> dict[UUID | None, list[Slot]]:
-    """Slots from rows of device, slot counted from 1, value, lowest and highest."""
-    found: dict[UUID | None, list[Slot]] = {}
-    for device_id, slot, value, low, high in records:
-        found.setdefault(device_id, []).append(Slot(slot - 1, value, low, high))
+    found: dict[UUID | None, Slots] = {}
+    for device_id, periods, kwh in records:
+        known = [(places[at], value) for at, value in zip(periods, kwh, strict=True) if at in places]
+        found[device_id] = _energies([place for place, _ in known], [value for _, value in known])
     return found
 
 
@@ -230,21 +263,32 @@ async def site_days(conn: AsyncConnection, site_id: UUID, *, first: date, last: 
 
 
 async def live_flows(conn: AsyncConnection, site_id: UUID) -> dict[str, Any]:
-    """What flows now, summed by role over the devices that report."""
-    statement = text("SELECT * FROM v_site_telemetry_live WHERE site_id = :site_id")
-    return dict((await conn.execute(statement, {"site_id": site_id})).mappings().one())
+    """What flows now, summed by role over the devices that report; `newest_arrival` is when the newest values came in."""
+    pg = await asyncpg_of(conn)
+    return dict(await pg.fetchrow(_FLOWS, site_id))
 
 
-async def live_devices(conn: AsyncConnection, site_id: UUID) -> list[dict[str, Any]]:
-    """The newest values of each device."""
-    statement = text(
-        """
-        SELECT s.device_id, d.name, d.device_type, s.timestamp AS at, s.quality, s.current_power_kw AS power_kw,
-            s.battery_soc_percent, s.operating_state, s.received_at,
-            greatest(0, extract(epoch FROM now() - s.timestamp))::double precision AS age_s,
-            s.timestamp < now() - make_interval(secs => 3 * d.poll_interval_s) AS is_stale
-        FROM device_telemetry_snapshot s JOIN devices d ON d.site_id = s.site_id AND d.id = s.device_id
-        WHERE s.site_id = :site_id ORDER BY d.device_type, d.name, s.device_id
-        """
-    )
-    return [dict(row) for row in (await conn.execute(statement, {"site_id": site_id})).mappings()]
+_FLOWS = """
+SELECT total_power_kw AS pv_power_kw, grid_power_kw, battery_power_kw, load_power_kw, battery_soc_percent,
+    total_energy_today_kwh AS energy_today_kwh, devices_reporting, devices_stale, oldest_reading_at, newest_reading_at,
+    (SELECT max(received_at) FROM device_telemetry_snapshot WHERE site_id = $1) AS newest_arrival
+FROM v_site_telemetry_live WHERE site_id = $1
+"""
+
+
+async def live_devices(conn: AsyncConnection, site_id: UUID) -> list[asyncpg.Record]:
+    """The newest values of each device, by type and name."""
+    pg = await asyncpg_of(conn)
+    records: list[asyncpg.Record] = await pg.fetch(_NEWEST, site_id)
+    return records
+
+
+# Words as text: they go into an answer as they are.
+_NEWEST = """
+SELECT s.device_id::text AS device_id, d.name, d.device_type::text AS device_type, s.timestamp AS at,
+    greatest(0, extract(epoch FROM now() - s.timestamp))::double precision AS age_s,
+    s.timestamp < now() - make_interval(secs => 3 * d.poll_interval_s) AS is_stale,
+    s.current_power_kw AS power_kw, s.battery_soc_percent, s.operating_state, s.quality
+FROM device_telemetry_snapshot s JOIN devices d ON d.site_id = s.site_id AND d.id = s.device_id
+WHERE s.site_id = $1 ORDER BY d.device_type, d.name, s.device_id
+"""

@@ -11,12 +11,12 @@ from cloud.telemetry.rules.quarter import OWN_COLUMNS
 from shared.errors import SolarHubError
 from shared.metrics import Rollup, metric_of
 from shared.periods import (
+    HOUR,
     QUARTER_HOUR,
     Window,
     day_of,
     day_window,
     days_between,
-    hours_of,
     month_window,
     quarter_hour_floor,
 )
@@ -178,8 +178,8 @@ def choose_resolution(asked: Resolution, window: Window, *, raw_interval_s: floa
     return asked
 
 
-def grid(resolution: Resolution, window: Window, zone: ZoneInfo) -> list[Window]:
-    """The periods that share time with a window, in order.
+def period_edges(resolution: Resolution, window: Window, zone: ZoneInfo) -> list[datetime]:
+    """The moments between the periods that share time with a window, with the first start and the last end.
 
     Args:
         resolution: not `auto` and not `raw`.
@@ -190,19 +190,27 @@ def grid(resolution: Resolution, window: Window, zone: ZoneInfo) -> list[Window]
     if resolution is Resolution.QUARTER_HOUR:
         start = quarter_hour_floor(window.start)
         count = -((start - window.end) // QUARTER_HOUR)
-        return [Window(start + i * QUARTER_HOUR, start + (i + 1) * QUARTER_HOUR) for i in range(count)]
+        return [start + i * QUARTER_HOUR for i in range(count + 1)]
     first, last = day_of(window.start, zone), day_of(last_moment, zone)
-    if resolution is Resolution.MONTH:
-        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-        return [month_window(month // 12, month % 12 + 1, zone) for month in months]
+    if resolution is Resolution.HOUR:
+        return _hour_edges(window, [day_window(day, zone) for day in days_between(first, last)])
     if resolution is Resolution.DAY:
-        return [day_window(day, zone) for day in days_between(first, last)]
-    return [hour for day in days_between(first, last) for hour in hours_of(day, zone) if hour.overlaps(window)]
+        return [day_window(day, zone).start for day in days_between(first, last + timedelta(days=1))]
+    months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month + 1)
+    return [month_window(month // 12, month % 12 + 1, zone).start for month in months]
 
 
-def edges_of(periods: Sequence[Window]) -> list[datetime]:
-    """The moments between periods that follow each other, with the first start and the last end."""
-    return [*(period.start for period in periods), *(period.end for period in periods[-1:])]
+def _hour_edges(window: Window, days: Sequence[Window]) -> list[datetime]:
+    """Hours are counted from each midnight; where the clock is set by half an hour, the day's last one is half as long."""
+    edges: list[datetime] = []
+    end = window.start
+    for day in days:
+        start = day.start + max(0, (window.start - day.start) // HOUR) * HOUR
+        while start < min(day.end, window.end):
+            edges.append(start)
+            start += HOUR
+        end = min(start, day.end)
+    return [*edges, end]
 
 
 def earlier_window(how: Comparison, window: Window, zone: ZoneInfo) -> Window:

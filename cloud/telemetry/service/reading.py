@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import product
+from datetime import date, datetime
 from uuid import UUID
 
-from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.errors import FieldProblem, NotFoundError, ValidationFailedError
 from cloud.sites.schemas import SiteOut
+from cloud.telemetry.answers import Answer, Line, Span
 from cloud.telemetry.repository import reads
-from cloud.telemetry.repository.reads import Slot
+from cloud.telemetry.repository.reads import AskedDevice, RawColumns, Slots
 from cloud.telemetry.rules.series import (
     ENERGY_METRICS,
     MAX_POINTS,
@@ -21,17 +20,14 @@ from cloud.telemetry.rules.series import (
     Resolution,
     TooManyPointsError,
     choose_resolution,
-    edges_of,
     gauge_columns,
-    grid,
     is_channel,
+    period_edges,
     unit_of,
 )
-from cloud.telemetry.schemas import ComparedSeries, DayEnergy, Energy, Point, Series, SeriesLine, SeriesSet
+from cloud.telemetry.schemas import DayEnergy, Energy
 from shared.metrics import UnknownMetricError, metric_of
 from shared.periods import Window, day_of, days_between, zone_of
-
-_points = TypeAdapter(list[Point])
 
 MAX_DAYS = 1_100
 """Three years of days in one answer."""
@@ -61,8 +57,8 @@ class Question:
         return len(self.metrics) == 1 and len(self.device_ids) <= 1 and self.compared is None
 
 
-async def series(conn: AsyncConnection, site: SiteOut, question: Question) -> SeriesSet:
-    """Metrics of a site or of devices, each with its points.
+async def series(conn: AsyncConnection, site: SiteOut, question: Question) -> Answer:
+    """Metrics of a site or of devices over time.
 
     Raises:
         NotFoundError: if the site lacks one of the devices.
@@ -72,41 +68,23 @@ async def series(conn: AsyncConnection, site: SiteOut, question: Question) -> Se
     if lines > MAX_SERIES:
         message = f"{lines} series (metrics times devices) are more than {MAX_SERIES}; ask for fewer at once"
         raise _refused("metric", ", ".join(question.metrics), message)
-    interval_s = await _raw_interval_s(conn, site.id, question)
+    devices = await _devices(conn, site.id, question)
     windows = [question.window, *([question.compared] if question.compared else [])]
     try:
         longest = max(windows, key=lambda window: window.seconds)
-        taken = choose_resolution(question.resolution, longest, raw_interval_s=interval_s)
+        taken = choose_resolution(question.resolution, longest, raw_interval_s=_raw_interval_s(question, devices))
     except TooManyPointsError as error:
         raise _refused("resolution", question.resolution.value, str(error)) from error
     except NoSeriesError as error:
         raise _refused("metric", question.metrics[0], str(error)) from error
-    answers = [await _lines(conn, site, question, window, taken) for window in windows]
-    compared = question.compared
-    return SeriesSet(
+    spans = [await _Reader(conn, site, devices, taken).span(question.metrics, window) for window in windows]
+    return Answer(
         site_id=site.id,
         resolution=taken.value,
         timezone=site.timezone,
-        start=question.window.start,
-        end=question.window.end,
-        series=answers[0],
-        comparison=compared and ComparedSeries(start=compared.start, end=compared.end, series=answers[1]),
-    )
-
-
-def single(answer: SeriesSet) -> Series:
-    """An answer's only line, in the form of its own."""
-    line = answer.series[0]
-    return Series(
-        site_id=answer.site_id,
-        device_id=line.device_id,
-        metric=line.metric,
-        unit=line.unit,
-        resolution=answer.resolution,
-        timezone=answer.timezone,
-        start=answer.start,
-        end=answer.end,
-        points=line.points,
+        asked=spans[0],
+        compared=spans[1] if question.compared else None,
+        is_single=question.is_single,
     )
 
 
@@ -141,95 +119,115 @@ def check_days(first: date, last: date) -> None:
         raise ValidationFailedError("The days do not make a period that can be answered.", errors=[problem])
 
 
-async def _raw_interval_s(conn: AsyncConnection, site_id: UUID, question: Question) -> float | None:
-    """Seconds between two raw values of the quickest device; None where raw readings cannot answer."""
+async def _devices(conn: AsyncConnection, site_id: UUID, question: Question) -> list[AskedDevice]:
+    """The devices of a question, in its order."""
     if not question.device_ids:
-        return None
-    intervals = await reads.poll_intervals_s(conn, site_id, question.device_ids)
-    if len(intervals) < len(question.device_ids):
+        return []
+    found = {device.id: device for device in await reads.asked_devices(conn, site_id, question.device_ids)}
+    if len(found) < len(question.device_ids):
         raise NotFoundError("There is no such device on this site.")
-    return None if ENERGY_METRICS.keys() & set(question.metrics) else min(intervals.values())
+    return [found[device_id] for device_id in question.device_ids]
 
 
-async def _lines(
-    conn: AsyncConnection, site: SiteOut, question: Question, window: Window, taken: Resolution
-) -> list[SeriesLine]:
-    """Every line of an answer: by metric, then by device."""
-    periods = [] if taken is Resolution.RAW else grid(taken, window, zone_of(site.timezone))
-    found: dict[tuple[str, UUID | None], list[Point]] = {}
-    for metric in question.metrics:
-        try:
-            if taken is Resolution.RAW:
-                points = await _raw(conn, site.id, question.device_ids, metric=metric, window=window)
-            else:
-                slots = await _slots(conn, site, question.device_ids, metric=metric, taken=taken, periods=periods)
-                points = {device_id: _filled(known, periods) for device_id, known in slots.items()}
-        except (UnknownMetricError, NoSeriesError) as error:
-            raise _refused("metric", metric, str(error)) from error
-        except TooManyPointsError as error:
-            raise _refused("resolution", taken.value, str(error)) from error
-        found |= {(metric, device_id): values for device_id, values in points.items()}
-    return [
-        SeriesLine(
-            device_id=device_id,
-            metric=metric,
-            unit=unit_of(metric),
-            points=found.get((metric, device_id), _filled([], periods)),
+def _raw_interval_s(question: Question, devices: Sequence[AskedDevice]) -> float | None:
+    """Seconds between two raw values of the quickest device; None where raw readings cannot answer."""
+    if not devices or ENERGY_METRICS.keys() & set(question.metrics):
+        return None
+    return min(device.poll_interval_s for device in devices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one answer's lines.
+
+    Attributes:
+        devices: whose lines; none = the whole site.
+        taken: resolution of every line.
+    """
+
+    conn: AsyncConnection
+    site: SiteOut
+    devices: Sequence[AskedDevice]
+    taken: Resolution
+
+    async def span(self, metrics: Sequence[str], window: Window) -> Span:
+        """Every line over a stretch of time: by metric, then by device."""
+        zone = zone_of(self.site.timezone)
+        edges = [] if self.taken is Resolution.RAW else period_edges(self.taken, window, zone)
+        lines: list[Line] = []
+        for metric in metrics:
+            try:
+                lines += await self._raw(metric, window) if not edges else await self._periods(metric, edges)
+            except (UnknownMetricError, NoSeriesError) as error:
+                raise _refused("metric", metric, str(error)) from error
+            except TooManyPointsError as error:
+                raise _refused("resolution", self.taken.value, str(error)) from error
+        return Span(window.start, window.end, lines)
+
+    async def _raw(self, metric: str, window: Window) -> list[Line]:
+        limit = MAX_POINTS * len(self.devices) + 1
+        found = await reads.raw_points(
+            self.conn, self.site.id, self.devices, metric=_raw_key(metric), window=window, limit=limit
         )
-        for metric, device_id in product(question.metrics, question.device_ids or (None,))
-    ]
+        if any(len(columns.moments) > MAX_POINTS for columns in found.values()):
+            raise TooManyPointsError(
+                f"the readings are denser than the device's poll interval: more than {MAX_POINTS}; ask for '15m' or a shorter time"
+            )
+        lines = []
+        for device in self.devices:
+            columns = found.get(device.id, RawColumns((), ()))
+            nothing = [None] * len(columns.moments)
+            lines.append(
+                Line(device.id, metric, unit_of(metric), columns.moments, columns.values, lows=nothing, highs=nothing)
+            )
+        return lines
+
+    async def _periods(self, metric: str, edges: Sequence[datetime]) -> list[Line]:
+        """A point for every period: null where nothing was measured."""
+        found = await self._slots(metric, edges)
+        starts, unit = edges[:-1], unit_of(metric)
+        lines = []
+        subjects: list[UUID | None] = [device.id for device in self.devices]
+        for device_id in subjects or [None]:
+            values, lows, highs = _filled(found.get(device_id), len(starts))
+            lines.append(Line(device_id, metric, unit, starts, values, lows=lows, highs=highs))
+        return lines
+
+    async def _slots(self, metric: str, edges: Sequence[datetime]) -> dict[UUID | None, Slots]:
+        """What is known of a metric in each period, by device."""
+        conn, site = self.conn, self.site
+        ids = [device.id for device in self.devices]
+        flow = ENERGY_METRICS.get(metric)
+        if flow is None and self.devices and is_channel(metric):
+            return await reads.channel_slots(conn, site.id, self.devices, metric=_raw_key(metric), edges=edges)
+        if flow is None:
+            columns = gauge_columns(metric, is_site=not ids)
+            return await reads.gauge_slots(conn, site.id, ids, columns=columns, edges=edges)
+        if self.taken is Resolution.QUARTER_HOUR:
+            return await reads.energy_quarters(conn, site.id, ids, flow=flow, edges=edges)
+        zone = zone_of(site.timezone)
+        keys = edges[:-1] if self.taken is Resolution.HOUR else [day_of(start, zone) for start in edges[:-1]]
+        return await reads.energy_summaries(conn, site.id, ids, flow=flow, resolution=self.taken, keys=keys)
 
 
-async def _raw(
-    conn: AsyncConnection, site_id: UUID, device_ids: Sequence[UUID], *, metric: str, window: Window
-) -> dict[UUID | None, list[Point]]:
+def _raw_key(metric: str) -> str:
+    """The key of raw readings: an alias by its own name, with the channel."""
     name, dot, channel = metric.partition(".")
-    key = metric_of(name).name + dot + channel
-    limit = MAX_POINTS * len(device_ids) + 1
-    found = await reads.raw_points(conn, site_id, device_ids, metric=key, window=window, limit=limit)
-    if any(len(points) > MAX_POINTS for points in found.values()):
-        raise TooManyPointsError(
-            f"the readings are denser than the device's poll interval: more than {MAX_POINTS}; ask for '15m' or a shorter time"
-        )
-    return {
-        device_id: _points.validate_python([{"at": at, "value": value} for at, value in points])
-        for device_id, points in found.items()
-    }
+    return metric_of(name).name + dot + channel
 
 
-async def _slots(
-    conn: AsyncConnection,
-    site: SiteOut,
-    device_ids: Sequence[UUID],
-    *,
-    metric: str,
-    taken: Resolution,
-    periods: list[Window],
-) -> dict[UUID | None, list[Slot]]:
-    """What is known of a metric in each period, by device."""
-    flow = ENERGY_METRICS.get(metric)
-    if flow is None:
-        if device_ids and is_channel(metric):
-            name, dot, channel = metric.partition(".")
-            key = metric_of(name).name + dot + channel
-            return await reads.channel_slots(conn, site.id, device_ids, metric=key, edges=edges_of(periods))
-        columns = gauge_columns(metric, is_site=not device_ids)
-        return await reads.gauge_slots(conn, site.id, device_ids, columns=columns, edges=edges_of(periods))
-    if taken is Resolution.QUARTER_HOUR:
-        return await reads.energy_quarters(conn, site.id, device_ids, flow=flow, edges=edges_of(periods))
-    zone = zone_of(site.timezone)
-    keys = [period.start if taken is Resolution.HOUR else day_of(period.start, zone) for period in periods]
-    return await reads.energy_summaries(conn, site.id, device_ids, flow=flow, resolution=taken, keys=keys)
+_Column = list[float | None]
 
 
-def _filled(slots: list[Slot], periods: list[Window]) -> list[Point]:
-    """A point for every period: null where nothing was measured."""
-    known = {slot.index: slot for slot in slots}
-    nothing = Slot(0, None)
-    filled = ((period.start, known.get(index, nothing)) for index, period in enumerate(periods))
-    return _points.validate_python(
-        [{"at": at, "value": slot.value, "low": slot.low, "high": slot.high} for at, slot in filled]
-    )
+def _filled(slots: Slots | None, count: int) -> tuple[_Column, _Column, _Column]:
+    """Values, lows and highs with a place for every period."""
+    values: _Column = [None] * count
+    lows, highs = values.copy(), values.copy()
+    if slots is not None:
+        columns = zip(slots.places, slots.values, slots.lows, slots.highs, strict=True)
+        for place, value, low, high in columns:
+            values[place], lows[place], highs[place] = value, low, high
+    return values, lows, highs
 
 
 def _refused(field: str, value: str, message: str) -> ValidationFailedError:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from cloud.core.db import DRIVER_ERRORS
 from cloud.core.errors import CloudError
 from cloud.core.log import get_logger
-from cloud.telemetry.schemas import Live
 
 _log = get_logger(__name__)
 
@@ -31,8 +30,8 @@ RETRY_MS = 2_000
 
 _LOOK_ERRORS: tuple[type[Exception], ...] = (CloudError, DBAPIError, OSError, *DRIVER_ERRORS)
 
-Look = Callable[[], Awaitable[tuple[Live, str]]]
-"""Reads a site's live view, in a transaction of its own."""
+Look = Callable[[], Awaitable[tuple[bytes, str]]]
+"""Reads a site's live view (JSON and id), in a transaction of its own."""
 
 
 class _Room:
@@ -45,11 +44,11 @@ class _Room:
         self.changed = asyncio.Event()
         self.watcher: asyncio.Task[None] | None = None
 
-    def show(self, view: Live, event_id: str) -> None:
+    def show(self, view: bytes, event_id: str) -> None:
         """Keep the view as the newest event, and wake everybody, if it is another one than before."""
         if event_id == self.event_id:
             return
-        self.event = b"id: %b\nevent: live\ndata: %b\n\n" % (event_id.encode(), view.model_dump_json().encode())
+        self.event = b"id: %b\nevent: live\ndata: %b\n\n" % (event_id.encode(), view)
         self.event_id = event_id
         woken, self.changed = self.changed, asyncio.Event()
         woken.set()

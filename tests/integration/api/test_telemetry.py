@@ -34,8 +34,9 @@ async def fill(world: World) -> None:
                 await conn.execute(
                     text(
                         "INSERT INTO telemetry_readings"
-                        " (site_id, device_id, at, seq, ac_power_kw, energy_total_kwh, grid_frequency_hz, operating_state, extra)"
-                        " VALUES (:site, :device, :at, 1, 3, :kwh, 50, 'producing', '{\"dc_voltage_v.pv1\": 380.5}')"
+                        " (site_id, device_number, at, seq, ac_power_kw, energy_total_kwh, grid_frequency_hz, operating_state, extra)"
+                        " SELECT site_id, number, :at, 1, 3, :kwh, 50.1, 'producing', '{\"dc_voltage_v.pv1\": 380.5}'"
+                        " FROM devices WHERE site_id = :site AND id = :device"
                     ),
                     values | {"kwh": 100 + minute / 20},
                 )
@@ -114,7 +115,8 @@ async def test_power_has_mean_and_extremes_and_missing_is_null(world: World) -> 
     assert values == [3] * 5 + [None] * 3 + [3] * 8
     assert site["points"][0]["low"] == site["points"][0]["high"] == 3
     device = await get(world, "telemetry", metric="grid_frequency_hz", device_id=world.device["id"], **window)
-    assert device["points"][0] == {"at": "2026-06-01T03:00:00Z", "value": 50, "low": 50, "high": 50}
+    first = device["points"][0]
+    assert first == {"at": "2026-06-01T03:00:00Z", "value": pytest.approx(50.1), "low": 50.1, "high": 50.1}
 
 
 async def test_raw_values_words_and_channels(world: World) -> None:
@@ -126,6 +128,8 @@ async def test_raw_values_words_and_channels(world: World) -> None:
         ("2026-06-01T03:00:00Z", 3),
         ("2026-06-01T03:01:00Z", 3),
     ]
+    frequency = await get(world, "telemetry", metric="grid_frequency_hz", **window)
+    assert [point["value"] for point in frequency["points"]] == [50.1] * 2, "the shortest decimal of a REAL"
     state = await get(world, "telemetry", metric="operating_state", resolution="raw", **window)
     assert [point["value"] for point in state["points"]] == ["producing"] * 2
     channel = await get(world, "telemetry", metric="dc_voltage_v.pv1", resolution="raw", **window)

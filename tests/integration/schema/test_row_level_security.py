@@ -49,15 +49,51 @@ async def test_every_table_of_a_tenant_knows_its_organisation(owner: asyncpg.Con
 
 async def test_policy_functions_read_settings_and_nothing_else(owner: asyncpg.Connection) -> None:
     functions = await owner.fetch(
-        "SELECT proname, prosrc, provolatile::text AS volatility, prosecdef FROM pg_proc WHERE proname IN"
-        " ('solarhub_is_system', 'solarhub_organization_ids', 'solarhub_site_ids')"
+        "SELECT proname, prosrc, provolatile::text AS volatility, prosecdef FROM pg_proc WHERE proname IN ('solarhub_is_system',"
+        " 'solarhub_organization_ids', 'solarhub_site_ids', 'solarhub_sees_organization', 'solarhub_sees_site')"
     )
-    assert len(functions) == 3
+    assert len(functions) == 5
     for function in functions:
         assert function["volatility"] == "s"
         assert not function["prosecdef"]
         assert "current_setting" in function["prosrc"]
         assert " FROM " not in function["prosrc"].upper()
+
+
+async def test_policies_call_these_functions_and_no_others(owner: asyncpg.Connection) -> None:
+    known = {
+        "(solarhub_sees_organization(organization_id) OR solarhub_is_system())",
+        "(solarhub_sees_organization(id) OR solarhub_is_system())",
+        "(solarhub_sees_site(site_id) OR solarhub_is_system())",
+    }
+    written = await owner.fetch("SELECT DISTINCT pg_get_expr(polqual, polrelid) AS rows FROM pg_policy")
+    assert {row["rows"] for row in written} == known
+
+
+async def test_an_identifier_is_seen_whole_or_not_at_all(owner: asyncpg.Connection) -> None:
+    mine = [uuid4() for _ in range(20)]
+    joined = "".join(one.hex for one in mine)
+    # What begins in the middle of one identifier and ends in the middle of the next.
+    astride = [UUID(joined[at : at + 32]) for at in range(4, 600, 4) if at % 32]
+    await become_app(owner, *mine, sites=tuple(mine))
+    for function in ("solarhub_sees_organization", "solarhub_sees_site"):
+        asked = f"SELECT coalesce(array_agg(one), '{{}}') FROM unnest($1::uuid[]) AS one WHERE {function}(one)"
+        assert await owner.fetchval(asked, [*mine, *astride, uuid4()]) == mine
+        assert await owner.fetchval(f"SELECT {function}(NULL)") is None
+    await become_app(owner)
+    assert await owner.fetchval("SELECT solarhub_sees_organization($1)", mine[0]) is False
+
+
+async def test_a_person_is_looked_up_without_a_tenant_and_nothing_else_becomes_visible(
+    owner: asyncpg.Connection, tenant: Tenant, stranger: Tenant
+) -> None:
+    await owner.execute("UPDATE organization_members SET invitation_accepted = true")
+    await become_app(owner)
+    found = await owner.fetchrow("SELECT * FROM solarhub_principal($1)", tenant.owner_id)
+    assert (found["organization_ids"], found["organization_roles"]) == ([tenant.organization_id], ["owner"])
+    assert await owner.fetchval("SELECT count(*) FROM organizations") == 0
+    assert await owner.fetchval("SELECT solarhub_is_system()") is False
+    assert await owner.fetch("SELECT * FROM solarhub_principal($1)", uuid4()) == []
 
 
 async def test_the_application_owns_nothing_and_bypasses_nothing(owner: asyncpg.Connection) -> None:

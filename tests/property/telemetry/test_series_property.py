@@ -13,12 +13,11 @@ from cloud.telemetry.rules.series import (
     Resolution,
     choose_resolution,
     earlier_window,
-    edges_of,
-    grid,
+    period_edges,
     window_of_length,
 )
 from cloud.telemetry.rules.shares import part_percent
-from shared.periods import Window, day_window, zone_of
+from shared.periods import Window, day_window, hour_window, zone_of
 
 ZONES = st.sampled_from(
     ["Asia/Karachi", "Asia/Kathmandu", "Europe/London", "America/New_York", "Australia/Lord_Howe", "America/St_Johns"]
@@ -40,12 +39,22 @@ def test_an_automatic_answer_is_never_too_long_and_leaves_no_gap(
         assert interval_s is not None
         assert window.seconds / interval_s < MAX_POINTS
         return
-    periods = grid(taken, window, zone)  # type: ignore[arg-type]  # the strategy gives zones
-    assert 0 < len(periods) <= MAX_POINTS
-    assert periods[0].start <= window.start
-    assert periods[-1].end >= window.end
-    assert all(before.end == after.start for before, after in pairwise(periods))
-    assert len(edges_of(periods)) == len(periods) + 1
+    edges = period_edges(taken, window, zone)  # type: ignore[arg-type]  # the strategy gives zones
+    assert 0 < len(edges) - 1 <= MAX_POINTS
+    assert edges[0] <= window.start < edges[1]
+    assert edges[-2] < window.end <= edges[-1]
+    assert all(before < after for before, after in pairwise(edges))
+
+
+@given(WINDOWS.filter(lambda window: window.seconds < 4 * 366 * 86_400), ZONES)
+def test_hours_are_the_hours_of_the_days(window: Window, zone: object) -> None:
+    edges = period_edges(Resolution.HOUR, window, zone)  # type: ignore[arg-type]  # the strategy gives zones
+    last = window.end - timedelta(microseconds=1)
+    sampled = [edges[0], edges[len(edges) // 2], edges[-2]]
+    for start, end in [pair for pair in pairwise(edges) if pair[0] in sampled]:
+        assert hour_window(start, zone) == Window(start, end)  # type: ignore[arg-type]  # likewise
+    assert edges[0] == hour_window(window.start, zone).start  # type: ignore[arg-type]  # likewise
+    assert edges[-1] == hour_window(last, zone).end  # type: ignore[arg-type]  # likewise
 
 
 @given(DAYS, st.integers(1, 400), ZONES, st.sampled_from(Comparison))

@@ -1,15 +1,22 @@
 """Comparisons, forms of an answer, shares, and tables: known answers."""
 
 import csv
+import dataclasses
 import io
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from arro3.io import read_parquet
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.telemetry import render
-from cloud.telemetry.render import COLUMNS, NoParquetError, to_csv, to_parquet
+from cloud.telemetry.answers import Answer, Line, Span
+from cloud.telemetry.render import COLUMNS, NoParquetError, to_csv, to_json, to_parquet
 from cloud.telemetry.rules.forms import preferred_form
 from cloud.telemetry.rules.series import (
     Comparison,
@@ -19,7 +26,7 @@ from cloud.telemetry.rules.series import (
     window_of_length,
 )
 from cloud.telemetry.rules.shares import part_percent
-from cloud.telemetry.schemas import ComparedSeries, Point, SeriesLine, SeriesSet
+from cloud.telemetry.schemas import Series, SeriesSet
 from shared.metrics import UnknownMetricError
 from shared.periods import Window, zone_of
 
@@ -111,36 +118,28 @@ def test_a_share(part: float | None, whole: float | None, percent: float | None)
 
 
 START = datetime(2026, 6, 1, 7, tzinfo=UTC)
-ANSWER = SeriesSet(
+YESTERDAY = START - timedelta(days=1)
+ANSWER = Answer(
     site_id=UUID(int=1),
     resolution="1h",
     timezone="Asia/Karachi",
-    start=START,
-    end=START + timedelta(hours=2),
-    series=[
-        SeriesLine(
-            device_id=DEVICE,
-            metric="ac_power_kw",
-            unit="kW",
-            points=[
-                Point(at=START, value=1.25, low=0.0, high=2.5),
-                Point(at=START + timedelta(hours=1, microseconds=1), value=None),
-            ],
-        ),
-        SeriesLine(
-            device_id=None, metric="operating_state", unit="", points=[Point(at=START, value='on, "really"\n=1+1')]
-        ),
-    ],
-    comparison=ComparedSeries(
-        start=START - timedelta(days=1),
-        end=START,
-        series=[
-            SeriesLine(
-                device_id=None, metric="ac_power_kw", unit="kW", points=[Point(at=START - timedelta(days=1), value=3)]
-            )
+    asked=Span(
+        START,
+        START + timedelta(hours=2),
+        [
+            Line(
+                DEVICE, "ac_power_kw", "kW",
+                moments=[START, START + timedelta(hours=1, microseconds=1)], values=[1.25, None], lows=[0.0, None], highs=[2.5, None],
+            ),
+            Line(None, "operating_state", "", moments=[START], values=['on, "really"\n=1+1'], lows=[None], highs=[None]),
         ],
     ),
-)
+    compared=Span(
+        YESTERDAY,
+        START,
+        [Line(None, "ac_power_kw", "kW", moments=[YESTERDAY], values=[3.0], lows=[None], highs=[None])],
+    ),
+)  # fmt: skip
 
 
 def test_csv_has_a_row_for_each_point_and_empty_cells_for_what_is_missing() -> None:
@@ -172,9 +171,59 @@ def test_parquet_has_the_rows_of_the_csv_with_types() -> None:
 
 
 def test_an_answer_without_points_is_a_table_without_rows() -> None:
-    empty = ANSWER.model_copy(update={"series": [], "comparison": None})
+    empty = dataclasses.replace(ANSWER, asked=Span(START, START, []), compared=None)
     assert to_csv(empty).decode().strip() == ",".join(COLUMNS)
     assert read_parquet(io.BytesIO(to_parquet(empty))).read_all().num_rows == 0
+
+
+def _line_as_json(line: Line) -> dict[str, Any]:
+    columns = zip(line.moments, line.values, line.lows, line.highs, strict=True)
+    points = [{"at": at, "value": value, "low": low, "high": high} for at, value, low, high in columns]
+    return {"device_id": line.device_id, "metric": line.metric, "unit": line.unit, "points": points}
+
+
+def _span_as_json(span: Span) -> dict[str, Any]:
+    return {"start": span.start, "end": span.end, "series": [_line_as_json(line) for line in span.lines]}
+
+
+MOMENTS = st.builds(
+    lambda microseconds, zone: (datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).astimezone(
+        zone
+    ),
+    st.integers(0, 3 * 10**15),
+    st.sampled_from([UTC, ZoneInfo("Asia/Karachi")]),
+)
+NUMBERS = st.one_of(st.none(), st.floats(-1e12, 1e12, allow_nan=False))
+WORDS = st.text(max_size=8)
+POINTS = st.lists(st.tuples(MOMENTS, st.one_of(NUMBERS, WORDS), NUMBERS, NUMBERS), max_size=4)
+LINES = st.builds(
+    lambda device, metric, points: Line(device, metric, "kW", *([point[i] for point in points] for i in range(4))),
+    st.one_of(st.none(), st.uuids()),
+    WORDS,
+    POINTS,
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=3), MOMENTS, st.booleans())
+def test_json_is_what_the_description_says(lines: list[Line], start: datetime, is_compared: bool) -> None:
+    span = Span(start, start + timedelta(days=1), lines)
+    answer = Answer(UUID(int=7), "1h", "Asia/Karachi", span, compared=span if is_compared else None)
+    frame = {"site_id": answer.site_id, "resolution": "1h", "timezone": "Asia/Karachi"}
+    told = json.loads(to_json(answer))
+    described = SeriesSet.model_validate(
+        {**frame, **_span_as_json(span), "comparison": _span_as_json(span) if is_compared else None}
+    )
+    assert SeriesSet.model_validate(told) == described
+    assert told == json.loads(described.model_dump_json())
+    single = dataclasses.replace(answer, compared=None, is_single=True)
+    described_single = Series.model_validate({**frame, "start": span.start, "end": span.end, **_line_as_json(lines[0])})
+    assert json.loads(to_json(single)) == json.loads(described_single.model_dump_json())
+
+
+def test_what_is_no_number_is_null_in_json() -> None:
+    nan = Line(None, "ac_power_kw", "kW", moments=[START], values=[float("nan")], lows=[None], highs=[float("inf")])
+    told = json.loads(to_json(dataclasses.replace(ANSWER, asked=Span(START, START, [nan]), compared=None)))
+    assert told["series"][0]["points"] == [{"at": "2026-06-01T07:00:00Z", "value": None, "low": None, "high": None}]
 
 
 def test_without_the_extra_parquet_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
