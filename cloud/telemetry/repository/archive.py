@@ -6,9 +6,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
-from cloud.telemetry.repository.queue import WAITS_FOR_ARCHIVE
 from shared.errors import SolarHubError
 from shared.periods import Window
+
+WAITS_FOR_ARCHIVE = 9
+"""Priority of a mark that cannot be computed before readings are brought back from the archive; the scheduler sets it free."""
 
 _DAY = timedelta(days=1)
 
