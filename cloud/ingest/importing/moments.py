@@ -58,11 +58,12 @@ class Moments:
         return self._placed(local, self._zone, text, series)
 
     def _placed(self, local: datetime, zone: ZoneInfo, text: str, series: str) -> datetime:
-        first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if first.astimezone(zone).replace(tzinfo=None) != local:
-            raise UnreadableError(f"time {text!r} does not exist in {zone.key}: the clock was set forward across it")
-        if first == second:
+        before, after = _offset(local, zone, fold=0), _offset(local, zone, fold=1)
+        first, second = ((local - offset).replace(tzinfo=UTC) for offset in (before, after))
+        if before == after:
             return first
+        if before < after:
+            raise UnreadableError(f"time {text!r} does not exist in {zone.key}: the clock was set forward across it")
         if self._form.fold is Fold.REJECT:
             raise UnreadableError(
                 f"time {text!r} exists twice in {zone.key}; say with time.fold which one it is: first, second or in_order"
@@ -80,6 +81,11 @@ class Moments:
                 f"time {text!r} goes back in time; time.fold = 'in_order' needs rows in order of time"
             )
         return second
+
+
+def _offset(local: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+    """What the zone is ahead of UTC; around a change of the clock, as before (fold 0) or after it (fold 1)."""
+    return zone.utcoffset(local.replace(fold=fold)) or timedelta(0)
 
 
 def _unix(text: str, units_per_s: int) -> datetime:
