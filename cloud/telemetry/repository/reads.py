@@ -13,6 +13,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
+from cloud.ingest.days.repository import readings
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
 from cloud.telemetry.rules.context import UNUSABLE
@@ -79,12 +80,12 @@ async def raw_points(
     column = RAW_COLUMNS.get(metric)
     value, has_it = (_plain(column), "$6::text IS NOT NULL") if column is not None else (_EXTRA_NUMBER, "extra ? $6")
     word = "NULL::text" if column is not None else "CASE jsonb_typeof(extra -> $6) WHEN 'string' THEN extra ->> $6 END"
+    relation = _relation("device_number", "at", column or "extra", first="$3", last="$4")
     records = await pg.fetch(
         f"""
         SELECT device_number, array_agg(at), array_agg(value), array_agg(word), bool_or(word IS NOT NULL) FROM (
-            SELECT device_number, at, {value} AS value, {word} AS word FROM telemetry_readings
-            WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $3 AND at < $4 AND {has_it}
-            ORDER BY device_number, at LIMIT $5
+            SELECT device_number, at, {value} AS value, {word} AS word FROM ({relation}) AS stored
+            WHERE {has_it} ORDER BY device_number, at LIMIT $5
         ) AS reading GROUP BY device_number
         """,  # noqa: S608 -- a column of our own
         site_id,
@@ -98,6 +99,12 @@ async def raw_points(
         ids[number]: RawColumns(moments, _either(values, words) if has_words else values)
         for number, moments, values, words, has_words in records
     }
+
+
+def _relation(*columns: str, first: str, last: str) -> str:
+    """Readings of the devices `$2`, as rows or packed, from one parameter up to the other."""
+    moments = f"{first}::timestamptz", f"{last}::timestamptz"
+    return readings(columns, device="= ANY ($2::integer[])", first=moments[0], last=moments[1], is_open_ended=True)
 
 
 def _either(values: Iterable[Value], words: Iterable[str | None]) -> list[Value]:
@@ -123,15 +130,14 @@ async def channel_slots(
     if column is not None:
         # Seven digits, as the values have.
         mean, low, high = _plain("avg(value)::real"), _plain("min(value)"), _plain("max(value)")
+    relation = _relation("device_number", "at", "quality", column or "extra", first="$4", last="$5")
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         f"""
         SELECT device_number, array_agg(slot - 1), array_agg(mean), array_agg(low), array_agg(high) FROM (
             SELECT device_number, slot, {mean} AS mean, {low} AS low, {high} AS high FROM (
                 SELECT device_number, width_bucket(at, $3::timestamptz[]) AS slot, {column or _EXTRA_NUMBER} AS value
-                FROM telemetry_readings
-                WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $4 AND at < $5
-                    AND quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
+                FROM ({relation}) AS stored WHERE quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
             ) AS reading WHERE value IS NOT NULL GROUP BY device_number, slot
         ) AS period GROUP BY device_number
         """,  # noqa: S608 -- a column of our own

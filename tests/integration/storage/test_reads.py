@@ -1,0 +1,52 @@
+"""A series is the same, point by point, whether the days in it are rows, packed, or some of either."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloud.core.db import SYSTEM, Database, asyncpg_of
+from cloud.storage.service import pack_closed_days
+from cloud.telemetry.repository.reads import asked_devices, channel_slots, raw_points
+from shared.periods import Window
+from tests.integration.storage.rows import number_of, write
+from tests.integration.storage.test_packing import DAY, MIDNIGHT, day_of_rows
+from tests.plants import Plant
+
+NOW = datetime(2026, 6, 9, tzinfo=UTC)
+WINDOW = Window(MIDNIGHT + timedelta(hours=20, milliseconds=37), MIDNIGHT + timedelta(days=2, hours=3))
+
+
+async def series(db: Database, plant: Plant, metric: str, *, limit: int = 5_000) -> dict[Any, Any]:
+    async with db.transaction(SYSTEM) as conn:
+        devices = await asked_devices(conn, plant.site_id, [plant.inverter_id, plant.meter_id])
+        points = await raw_points(conn, plant.site_id, devices, metric=metric, window=WINDOW, limit=limit)
+        edges = [WINDOW.start + timedelta(minutes=15 * place) for place in range(125)]
+        slots = await channel_slots(conn, plant.site_id, devices, metric=metric, edges=edges)
+        told = {
+            device: sorted(zip(one.places, one.values, one.lows, one.highs, strict=True))
+            for device, one in slots.items()
+        }
+        return {"points": points, "slots": told}
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [("ac_power_kw", 5_000), ("ac_power_kw", 100), ("energy_total_kwh", 5_000), ("dc_voltage_v.pv1", 5_000)],
+)
+async def test_rows_and_packed_days_answer_alike(db: Database, plant: Plant, metric: str, limit: int) -> None:
+    async with db.transaction(SYSTEM) as conn:
+        pg = await asyncpg_of(conn)
+        for device_id in (plant.inverter_id, plant.meter_id):
+            number = await number_of(pg, device_id)
+            for days in range(3):
+                rows = day_of_rows(plant, number, start=MIDNIGHT + timedelta(days=days))
+                for place, row in enumerate(rows):
+                    row |= {"extra": f'{{"dc_voltage_v.pv1": {380.1 + place % 9}}}', "quality": 512 * (place % 11 == 0)}
+                await write(pg, rows)
+    before = await series(db, plant, metric, limit=limit)
+    assert sum(len(one.values) for one in before["points"].values()) == min(limit, 2 * 372)
+    assert len(before["slots"]) == 2
+    for until in (DAY + timedelta(days=1), date(2026, 6, 9)):
+        assert await pack_closed_days(db, before=until, now=NOW) > 0
+        assert await series(db, plant, metric, limit=limit) == before
