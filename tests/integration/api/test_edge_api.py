@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from cloud.core.db import NOBODY
+from cloud.core.db import NOBODY, SYSTEM
 from shared.wire import SCHEMA_VERSION
 from tests.integration.api.conftest import START, Api, World
 
@@ -40,15 +41,30 @@ async def agent(world: World) -> dict[str, str]:
 
 
 def readings(device_id: str, *powers: float, seq: int = 1, key: str = "ac_power_kw") -> dict[str, Any]:
+    """A batch of one flush."""
     n = len(powers)
-    block = {
+    stretch = {
         "device_id": device_id,
+        "seqs": [seq] * n,
         "offsets_ms": [i * 1000 for i in range(n)],
         "quality": [0] * n,
         "values": {key: list(powers)},
     }
-    flush = {"seq": seq, "started_at": START.isoformat(), "time_quality": "synced", "blocks": [block]}
-    return {"schema_version": SCHEMA_VERSION, "epoch": EPOCH, "flushes": [flush]}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "epoch": EPOCH,
+        "first_seq": seq,
+        "last_seq": seq,
+        "started_at": START.isoformat(),
+        "stretches": [stretch],
+    }
+
+
+def in_version_1(body: dict[str, Any]) -> dict[str, Any]:
+    """The same batch as agents of version 1 send it."""
+    blocks = [{key: column for key, column in stretch.items() if key != "seqs"} for stretch in body["stretches"]]
+    flush = {"seq": body["first_seq"], "started_at": body["started_at"], "time_quality": "synced", "blocks": blocks}
+    return {"schema_version": 1, "epoch": body["epoch"], "flushes": [flush]}
 
 
 async def send(api: Api, agent: dict[str, str], body: Any, **headers: str) -> httpx.Response:
@@ -196,6 +212,8 @@ async def test_only_who_sets_up_devices_makes_codes(world: World) -> None:
         (b"[1, 2]", "$"),
         (b'{"schema_version": 1, "epoch": "x", "flushes": []}', "$.epoch"),
         (b'{"schema_version": 1, "epoch": "5b0f9d2e-0000-4000-8000-000000000001", "flushes": []}', "$.flushes"),
+        (b'{"schema_version": 2, "epoch": "x"}', "$.epoch"),
+        (b'{"schema_version": 2, "epoch": "5b0f9d2e-0000-4000-8000-000000000001", "first_seq": 0}', "$.first_seq"),
     ],
 )
 async def test_a_malformed_batch_names_the_field(world: World, agent: dict[str, str], body: bytes, field: str) -> None:
@@ -235,8 +253,8 @@ async def test_a_gap_says_where_to_go_on(world: World, agent: dict[str, str]) ->
 async def test_an_unknown_device_does_not_refuse_the_batch(world: World, agent: dict[str, str]) -> None:
     stranger = str(uuid4())
     body = readings(stranger, 1.0)
-    body["flushes"][0]["blocks"] += readings(world.device["id"], 2.0)["flushes"][0]["blocks"]
-    body["flushes"][0]["blocks"] += readings(world.other_device["id"], 3.0)["flushes"][0]["blocks"]
+    for device, kw in ((world.device, 2.0), (world.other_device, 3.0)):
+        body["stretches"] += readings(device["id"], kw)["stretches"]
     ack = (await send(world.api, agent, body)).json()
     assert (ack["acked_seq"], ack["stored"]) == (1, 1)
     assert {(r["device_id"], r["reason"]) for r in ack["rejected"]} == {
@@ -246,10 +264,33 @@ async def test_an_unknown_device_does_not_refuse_the_batch(world: World, agent: 
 
 
 async def test_flushes_without_readings_are_acknowledged_too(world: World, agent: dict[str, str]) -> None:
-    body = readings(world.device["id"], 1.0)
-    body["flushes"][0]["blocks"] = []
+    body = readings(world.device["id"], 1.0) | {"last_seq": 7, "stretches": []}
     ack = (await send(world.api, agent, body)).json()
-    assert (ack["acked_seq"], ack["stored"]) == (1, 0)
+    assert (ack["acked_seq"], ack["stored"]) == (7, 0)
+
+
+async def test_version_1_is_still_taken_and_gives_the_same_rows(world: World, agent: dict[str, str]) -> None:
+    async def rows() -> list[dict[str, Any]]:
+        async with world.api.services.db.transaction(SYSTEM) as conn:
+            found = await conn.execute(
+                text("SELECT to_jsonb(r) - 'received_at' AS row FROM telemetry_readings AS r ORDER BY at")
+            )
+            return [row.row for row in found]
+
+    async def stored_by(body: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        answer = await send(world.api, agent, body)
+        assert answer.status_code == 200, answer.text
+        found = await rows()
+        async with world.api.services.db.transaction(SYSTEM) as conn:
+            await conn.execute(text("DELETE FROM telemetry_readings"))
+            await conn.execute(text("UPDATE edge_gateways SET epoch = NULL, acked_seq = 0"))
+            await conn.execute(text("DELETE FROM ingest_batches"))
+        return answer.json() | {"server_time": None}, found
+
+    body = readings(world.device["id"], 1.25, 229.1, 3.0)
+    newer, older = await stored_by(body), await stored_by(in_version_1(body))
+    assert older == newer
+    assert [row["ac_power_kw"] for row in newer[1]] == [1.25, 229.1, 3.0]
 
 
 async def test_a_database_that_is_away_loses_nothing(world: World, agent: dict[str, str]) -> None:
@@ -287,7 +328,7 @@ async def test_edge_alerts_reach_the_people_and_carry_their_true_start(world: Wo
     }
     world.api.clock.advance(minutes=6)
     sent = await world.api.call("POST", "/edge/alerts", headers=agent, json={"schema_version": 1, "alerts": [alert]})
-    assert sent.json() == {"schema_version": 1, "accepted": [alert["id"]], "rejected": {}}
+    assert sent.json() == {"schema_version": SCHEMA_VERSION, "accepted": [alert["id"]], "rejected": {}}
     answer = await world.api.call("GET", "/alerts", world.owner, params={"status": "active"})
     assert answer.status_code == 200, answer.text
     listed = answer.json()["items"]

@@ -494,7 +494,7 @@ async def test_the_database_refuses_rows_of_a_site_that_is_not_the_contexts(db: 
 
     async def write_for(plant: Plant) -> None:
         async with lane.transaction(plant.edge.context) as pg:
-            await raw.insert_rows(pg, rows, raw.ColumnSet(), received_at=LATER)
+            await raw.insert_missing(pg, rows, received_at=LATER)
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await write_for(ali)
