@@ -36,6 +36,7 @@ KNOWN_BITS = int(~Quality.GOOD)
 """Bits that an agent of today can set; others are of no meaning here."""
 
 QUARTER_HOUR_US = 900_000_000
+DAY_US = 86_400_000_000
 
 _FUTURE, _BEFORE_DEVICE, _OUT_OF_RANGE = int(Quality.FUTURE), int(Quality.BEFORE_DEVICE), int(Quality.OUT_OF_RANGE)
 _NEVER_NEWEST = int(Quality.LINK_DOWN | Quality.FUTURE)
@@ -261,27 +262,32 @@ def _note_dirty(result: SortedBatch, kept: _Kept) -> None:
 def _take_values(
     rows: Rows, values: Mapping[str, list[Cell]], places: Sequence[int], first_row: int, rated_kw: float | None
 ) -> None:
-    judges = _judges(rated_kw)
+    judges, columns, readings = _judges(rated_kw), rows.columns, len(places)
     for key, sent in values.items():
-        judge, cells = judges[key], _at(sent, places)
-        if judge.column is None:
+        judge = judges[key]
+        cells = sent if len(sent) == readings else [sent[place] for place in places]
+        name = judge.column
+        if name is None:
             _take_extra(rows, judge, cells, first_row)
             continue
-        column = rows.columns.setdefault(judge.column, [])
-        column.extend([None] * (first_row - len(column)))
+        column = columns.get(name)
+        if column is None:
+            column = columns[name] = []
+        if len(column) < first_row:
+            column.extend([None] * (first_row - len(column)))
         if judge.is_text:
             _take_texts(rows, column, judge, cells, first_row)
-        elif _are_sane(cells, judge):
+        elif _are_sane(cells, judge.low, judge.high):
             column.extend(cells)
         else:
             _take_numbers(rows, column, judge, cells, first_row)
 
 
-def _are_sane(cells: list[Cell], judge: _Judge) -> bool:
+def _are_sane(cells: list[Cell], low: float, high: float) -> bool:
     """Whether all cells are numbers within bounds, by three passes in C; NaN hides from `min` and `max` but not from a sum."""
     try:
         total: float = sum(cells)  # type: ignore[arg-type]
-        return judge.low <= min(cells) and max(cells) <= judge.high and total == total  # type: ignore[type-var, operator]  # noqa: PLR0124
+        return low <= min(cells) and max(cells) <= high and total == total  # type: ignore[type-var, operator]  # noqa: PLR0124
     except TypeError:
         return False
 

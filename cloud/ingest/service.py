@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,8 @@ from cloud.core.db import asyncpg_of
 from cloud.core.errors import CloudError, ConflictError
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.service import CredentialInvalidError, is_good
-from cloud.ingest.columns import KNOWN_BITS, QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
+from cloud.ingest.columns import DAY_US, KNOWN_BITS, QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
+from cloud.ingest.days.repository import LATE, reopen_days
 from cloud.ingest.repository import ledger, raw, snapshot
 from cloud.ingest.repository.ledger import BatchSpan, Dirty, Entry, LedgerState
 from cloud.ingest.repository.raw import ColumnSet, NewRow
@@ -28,6 +29,7 @@ from cloud.ingest.rules import (
     snapshot_of,
 )
 from cloud.ingest.schemas import Batch
+from shared.counters import moment_of, unix_us
 from shared.enums import Quality
 from shared.wire import BatchAck, NewestReading, RejectedReading
 
@@ -74,7 +76,7 @@ class Arrived:
 
 _REMEMBERED_GATEWAYS = 20_000
 
-Outcome = Arrived | CloudError
+Outcome = Arrived | BaseException
 """A refusal of one batch is no failure of those that are written with it."""
 
 
@@ -131,10 +133,12 @@ async def take_batch(pg: BulkConnection, delivery: Delivery, memory: Memory) -> 
     if isinstance(outcome, Arrived):
         return outcome
     await _show(pg, [outcome], rows, received_at=delivery.now)
+    await _open_days(pg, [outcome], rows, now=delivery.now)
     fresh = await raw.insert_missing(pg, rows, received_at=delivery.now)
     dirty = _dirty_of(outcome, fresh)
     entry = _entry(outcome, stored=len(fresh), flagged=sum(1 for row in fresh if row.quality))
-    await _file(pg, [outcome], [entry], dirty, received_at=delivery.now)
+    await ledger.file(pg, [entry], dirty, received_at=delivery.now)
+    await _quarantine(pg, [outcome], received_at=delivery.now)
     return _arrived(outcome, entry)
 
 
@@ -153,15 +157,15 @@ async def take_new_batches(pg: BulkConnection, deliveries: Sequence[Delivery], m
     if not accepted:
         return [outcome for outcome in outcomes if not isinstance(outcome, _Accepted)]
     await _show(pg, accepted, rows, received_at=received_at)
-    if len(rows):
-        await raw.insert_rows(pg, rows, memory.columns, received_at=received_at)
+    await _open_days(pg, accepted, rows, now=received_at)
     entries = [_entry(each, stored=len(each.readings), flagged=each.readings.flagged) for each in accepted]
-    dirty = [
+    dirty = {  # a set: two gateways may bring readings of the same quarter-hour of the same device
         (each.delivery.edge.site_id, each.delivery.edge.organization_id, device_id, bucket)
         for each in accepted
         for device_id, bucket in each.readings.dirty
-    ]
-    await _file(pg, accepted, entries, dirty, received_at=received_at)
+    }
+    await raw.store(pg, rows, memory.columns, entries=entries, dirty=dirty, received_at=received_at)
+    await _quarantine(pg, accepted, received_at=received_at)
     written = iter(zip(accepted, entries, strict=True))
     return [_arrived(*next(written)) if isinstance(outcome, _Accepted) else outcome for outcome in outcomes]
 
@@ -203,35 +207,35 @@ async def _judge(
 
 async def _show(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, received_at: datetime) -> None:
     steps = [(each.delivery.edge, each.span) for each in accepted]
-    await ledger.advance_gateways(pg, steps, received_at=received_at)
     best: dict[UUID, tuple[EdgeIdentity, Snapshot]] = {}
     for each in accepted:
         for found in each.readings.snapshots(rows):
             present = best.get(found.device_id)  # two boxes may serve one site
             if present is None or found.at > present[1].at:
                 best[found.device_id] = (each.delivery.edge, found)
-    if best:
-        await snapshot.show(pg, [best[device_id] for device_id in sorted(best)], received_at=received_at)
+    to_show = [best[device_id] for device_id in sorted(best)]
+    await snapshot.show(pg, to_show, steps=steps, received_at=received_at)
 
 
-async def _file(
-    pg: BulkConnection,
-    accepted: Sequence[_Accepted],
-    entries: Sequence[Entry],
-    dirty: Iterable[Dirty],
-    *,
-    received_at: datetime,
-) -> None:
-    await ledger.file(pg, entries, dirty, received_at=received_at)
+async def _open_days(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, now: datetime) -> None:
+    """Turn packed days back into rows where readings are about to be added to them."""
+    late_us = unix_us(now - LATE) // DAY_US * DAY_US  # the day in which this lies, and later ones, are never packed
+    if not len(rows) or min(rows.moments_us) >= late_us:
+        return
+    found: dict[UUID, set[date]] = {}
+    for each in accepted:
+        for at_us in rows.moments_us[each.readings.first_row : each.readings.end_row]:
+            if at_us < late_us:
+                found.setdefault(each.delivery.edge.site_id, set()).add(moment_of(at_us).date())
+    for site_id, days in sorted(found.items()):
+        await reopen_days(pg, site_id, days, device_numbers=sorted({*rows.device_numbers}))
+
+
+async def _quarantine(pg: BulkConnection, accepted: Sequence[_Accepted], *, received_at: datetime) -> None:
     for each in accepted:
         if each.readings.rejected:
-            await ledger.quarantine(
-                pg,
-                each.delivery.edge,
-                each.readings.rejected,
-                epoch=each.span.epoch,
-                received_at=received_at,
-            )
+            edge, rejected = each.delivery.edge, each.readings.rejected
+            await ledger.quarantine(pg, edge, rejected, epoch=each.span.epoch, received_at=received_at)
 
 
 def _dirty_of(accepted: _Accepted, fresh: Iterable[NewRow]) -> set[Dirty]:

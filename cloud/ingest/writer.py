@@ -12,7 +12,7 @@ import asyncpg
 
 from cloud.core.bulk import BulkLane
 from cloud.core.db import TenantContext
-from cloud.core.errors import CloudError, OverloadedError
+from cloud.core.errors import OverloadedError
 from cloud.core.log import get_logger
 from cloud.ingest.service import Arrived, Delivery, Memory, Outcome, take_batch, take_new_batches
 
@@ -78,7 +78,7 @@ class BatchWriter:
         group, place = await waiting.group
         # Whoever stops waiting does not stop the others' transaction.
         outcome = (await asyncio.shield(group))[place]
-        if isinstance(outcome, CloudError):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
@@ -133,14 +133,13 @@ class BatchWriter:
                 return await take_new_batches(pg, deliveries, self._memory)
         except _WRITTEN_ALONE as error:
             _log.info("batches_written_alone", batches=len(deliveries), reason=type(error).__name__)
-        return [await self._write_alone(delivery) for delivery in deliveries]
+        # One after the other, on one connection; what fails alone too fails for itself.
+        alone = [await asyncio.gather(self._write_alone(delivery), return_exceptions=True) for delivery in deliveries]
+        return [outcome for [outcome] in alone]
 
-    async def _write_alone(self, delivery: Delivery) -> Outcome:
-        try:
-            async with self._lane.transaction(delivery.edge.context) as pg:
-                return await take_batch(pg, delivery, self._memory)
-        except CloudError as error:
-            return error
+    async def _write_alone(self, delivery: Delivery) -> Arrived:
+        async with self._lane.transaction(delivery.edge.context) as pg:
+            return await take_batch(pg, delivery, self._memory)
 
 
 def _context_of(deliveries: Sequence[Delivery]) -> TenantContext:

@@ -33,7 +33,7 @@ from tests.bench.support.http_lane import Lane, post
 from tests.bench.support.hub import Hub, running_api, running_hub
 from tests.plants import make_plant
 
-GATEWAYS = 8
+GATEWAYS = 24
 DEVICES = 5
 POLL_PERIOD_S = 10
 VALUES_PER_READING = 12
@@ -286,7 +286,7 @@ async def _main(*, batches_200: int, batches_20: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches-200", type=int, default=40, help="batches of 200 readings per gateway")
-    parser.add_argument("--batches-20", type=int, default=150, help="batches of 20 readings per gateway")
+    parser.add_argument("--batches-200", type=int, default=16, help="batches of 200 readings per gateway")
+    parser.add_argument("--batches-20", type=int, default=80, help="batches of 20 readings per gateway")
     given = parser.parse_args()
     asyncio.run(_main(batches_200=given.batches_200, batches_20=given.batches_20))

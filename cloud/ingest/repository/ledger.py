@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -87,59 +88,37 @@ async def known_devices(pg: BulkConnection, site_id: UUID) -> dict[UUID, KnownDe
     }
 
 
-async def advance_gateways(
-    pg: BulkConnection, steps: Sequence[tuple[EdgeIdentity, BatchSpan]], *, received_at: datetime
-) -> None:
-    """Move gateways' acknowledged sequences; a new epoch closes the one before."""
-    await pg.execute(
-        """
-        UPDATE edge_gateways AS g SET
-            past_epochs = CASE WHEN g.epoch IS DISTINCT FROM new.epoch AND g.epoch IS NOT NULL
-                               THEN array_append(g.past_epochs, g.epoch) ELSE g.past_epochs END,
-            epoch_started_at = CASE WHEN g.epoch IS DISTINCT FROM new.epoch THEN $4 ELSE g.epoch_started_at END,
-            epoch = new.epoch, acked_seq = new.acked_seq, last_seen_at = $4
-        FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::bigint[]) AS new (id, epoch, acked_seq)
-        WHERE g.id = new.id
-        """,
-        pg_array([edge.gateway_id for edge, _ in steps]),
-        pg_array([span.epoch for _, span in steps]),
-        pg_array([span.last_seq for _, span in steps]),
-        received_at,
-    )
-
-
 Dirty = tuple[UUID, UUID, UUID, int]
 """Site, organisation, device, and the start of a quarter-hour in microseconds of Unix time."""
 
 
 async def file(pg: BulkConnection, entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> None:
-    """Write the ledger and mark quarter-hours to be computed again, in the order of sites, devices and time."""
-    sites, organizations, devices, buckets = zip(*sorted(dirty), strict=True) if (dirty := [*dirty]) else ((),) * 4
+    """Write the ledger and mark quarter-hours to be computed again."""
+    await pg.execute(f"WITH {FILE}", *file_parameters(entries, dirty, received_at=received_at))
+
+
+def file_parameters(entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> list[Any]:
+    """The parameters of `FILE`; marks in the order of sites, devices and time, as every writer locks them."""
+    marks = sorted(dirty)
     live_from = unix_us(received_at - LIVE_AGE) - QUARTER_HOUR_US
-    await pg.execute(
-        _FILE,
+    return [
         received_at,
-        pg_array(sites),
-        pg_array(organizations),
-        pg_array(devices),
-        pg_array(buckets),
-        pg_array([LIVE if bucket >= live_from else BACKFILL for bucket in buckets]),
+        *(pg_array([mark[place] for mark in marks]) for place in range(4)),
+        pg_array([LIVE if bucket >= live_from else BACKFILL for *_, bucket in marks]),
         pg_array([entry.edge.site_id for entry in entries]),
         pg_array([entry.edge.gateway_id for entry in entries]),
         pg_array([entry.edge.organization_id for entry in entries]),
         pg_array([entry.span.epoch for entry in entries]),
-        *(
-            pg_array(column)
-            for column in zip(
-                *((e.span.first_seq, e.span.last_seq, e.stored, e.duplicates, e.flagged, e.rejected) for e in entries),
-                strict=True,
-            )
-        ),
-    )
+        pg_array([entry.span.first_seq for entry in entries]),
+        pg_array([entry.span.last_seq for entry in entries]),
+        pg_array([entry.stored for entry in entries]),
+        pg_array([entry.duplicates for entry in entries]),
+        pg_array([entry.flagged for entry in entries]),
+        pg_array([entry.rejected for entry in entries]),
+    ]
 
 
-_FILE = """
-    WITH marked AS (
+FILE = """marked AS (
         INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
         SELECT site_id, organization_id, device_id, timestamptz 'epoch' + bucket_us * interval '1 microsecond', priority, $1
         FROM unnest($2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::bigint[], $6::text::smallint[])
@@ -155,6 +134,7 @@ _FILE = """
         $13::text::integer[], $14::text::integer[], $15::text::integer[], $16::text::integer[]
     ) AS rows
 """
+"""The end of a statement: `WITH … ` comes before it, and its own parameters are the first sixteen."""
 
 
 async def quarantine(

@@ -8,6 +8,7 @@ from typing import Any
 
 from cloud.core.bulk import BulkConnection, json_text, pg_array
 from cloud.ingest.columns import Rows
+from cloud.ingest.repository.ledger import FILE, Dirty, Entry, file_parameters
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from shared.counters import unix_us
 
@@ -38,15 +39,25 @@ class ColumnSet:
         return self._names
 
 
-async def insert_rows(pg: BulkConnection, rows: Rows, known: ColumnSet, *, received_at: datetime) -> None:
-    """Insert raw rows of which none is there yet.
+async def store(
+    pg: BulkConnection,
+    rows: Rows,
+    known: ColumnSet,
+    *,
+    entries: Sequence[Entry],
+    dirty: Iterable[Dirty],
+    received_at: datetime,
+) -> None:
+    """Insert raw rows of which none is there yet, write the ledger and mark quarter-hours, in one statement.
 
     Raises:
         asyncpg.UniqueViolationError: if one is; then `insert_missing` does it, in a new transaction.
         asyncpg.DataError: if a gauge is too near to nothing; so does that.
     """
     names = known.with_([*rows.columns, *(["extra"] if rows.extras else [])])
-    await pg.execute(_insert_statement(names), *_row_parameters(rows, names, received_at))
+    before = file_parameters(entries, dirty, received_at=received_at)
+    statement = f"WITH stored AS ({_insert_statement(names, len(before))}), {FILE}"
+    await pg.execute(statement, *before, *_row_parameters(rows, names))
 
 
 async def insert_missing(pg: BulkConnection, rows: Rows, *, received_at: datetime) -> list[NewRow]:
@@ -60,14 +71,13 @@ async def insert_missing(pg: BulkConnection, rows: Rows, *, received_at: datetim
             0.0 if isinstance(value, float) and abs(value) < _SMALLEST_REAL else value for value in rows.columns[name]
         ]
     names = tuple(sorted([*rows.columns, *(["extra"] if rows.extras else [])]))
-    statement = f"{_insert_statement(names)} ON CONFLICT DO NOTHING RETURNING device_number, at, quality"
-    records = await pg.fetch(statement, *_row_parameters(rows, names, received_at))
+    statement = f"{_insert_statement(names, 1)} ON CONFLICT DO NOTHING RETURNING device_number, at, quality"
+    records = await pg.fetch(statement, received_at, *_row_parameters(rows, names))
     return [NewRow(number, unix_us(at), quality) for number, at, quality in records]
 
 
-def _row_parameters(rows: Rows, names: Sequence[str], received_at: datetime) -> list[Any]:
+def _row_parameters(rows: Rows, names: Sequence[str]) -> list[Any]:
     parameters: list[Any] = [
-        received_at,
         pg_array(rows.site_ids),
         pg_array(rows.device_numbers),
         pg_array(rows.moments_us),
@@ -84,17 +94,19 @@ def _row_parameters(rows: Rows, names: Sequence[str], received_at: datetime) -> 
 
 
 @lru_cache(maxsize=256)
-def _insert_statement(names: tuple[str, ...]) -> str:
+def _insert_statement(names: tuple[str, ...], before: int) -> str:
+    """INSERT of rows whose parameters follow `before` others, the first of which is the time of receipt."""
     # A column that is shorter than the others is filled with NULL by ROWS FROM.
-    sources = "".join(f", {_source(name, position)}" for position, name in enumerate(names, start=7))
+    sites, devices, moments, seqs, qualities = range(before + 1, before + 6)
+    sources = "".join(f", {_source(name, position)}" for position, name in enumerate(names, start=before + 6))
     listed = "".join(f", {name}" for name in names)
     taken = "".join(f", {'nullif(extra, $$null$$::jsonb)' if name == 'extra' else name}" for name in names)
     return f"""
         INSERT INTO telemetry_readings (received_at, site_id, device_number, at, seq, quality{listed})
         SELECT $1, site_id, device_number, timestamptz 'epoch' + at_us * interval '1 microsecond', seq, quality{taken}
         FROM ROWS FROM (
-            unnest($2::text::uuid[]), unnest($3::text::integer[]), unnest($4::text::bigint[]), unnest($5::text::bigint[]),
-            unnest($6::text::smallint[]){sources}
+            unnest(${sites}::text::uuid[]), unnest(${devices}::text::integer[]), unnest(${moments}::text::bigint[]),
+            unnest(${seqs}::text::bigint[]), unnest(${qualities}::text::smallint[]){sources}
         ) AS rows (site_id, device_number, at_us, seq, quality{listed})
     """  # noqa: S608 -- see `ColumnSet`
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from cloud.core.bulk import BulkConnection, json_text, pg_array
 from cloud.fleet.schemas import EdgeIdentity
+from cloud.ingest.repository.ledger import BatchSpan
 from cloud.ingest.rules import Snapshot
 from shared.enums import DeviceStatus
 
@@ -21,15 +22,21 @@ _SNAPSHOT_METRICS = (
 
 
 async def show(
-    pg: BulkConnection, snapshots: Sequence[tuple[EdgeIdentity, Snapshot]], *, received_at: datetime
+    pg: BulkConnection,
+    snapshots: Sequence[tuple[EdgeIdentity, Snapshot]],
+    *,
+    steps: Sequence[tuple[EdgeIdentity, BatchSpan]] = (),
+    received_at: datetime,
 ) -> list[UUID]:
-    """Put newer values in place of older ones, never the reverse, and say that the devices were heard.
+    """Put newer values in place of older ones, never the reverse, and say that devices and gateways were heard.
 
-    A device's own row is written on a change of its status, and otherwise at most once a minute.
+    A device's own row is written on a change of its status, and otherwise at most once a minute. A gateway's acknowledged sequence
+    moves to the end of what it brought; a new epoch closes the one before.
 
     Args:
         pg: the transaction.
         snapshots: with the gateway that brought each; in the order of device ids, a device once.
+        steps: what each gateway brought.
         received_at: the cloud's time.
 
     Returns:
@@ -49,6 +56,9 @@ async def show(
         *(pg_array([snapshot.number(metric) for snapshot in found]) for metric in _SNAPSHOT_METRICS),
         json_text([snapshot.operating_state for snapshot in found]),
         json_text([snapshot.values for snapshot in found]),
+        pg_array([edge.gateway_id for edge, _ in steps]),
+        pg_array([span.epoch for _, span in steps]),
+        pg_array([span.last_seq for _, span in steps]),
     )
     return [record["device_id"] for record in records]
 
@@ -65,6 +75,14 @@ _SHOW = """
             site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw, grid_power_kw, load_power_kw,
             battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
         )
+    ), advanced AS (
+        UPDATE edge_gateways AS g SET
+            past_epochs = CASE WHEN g.epoch IS DISTINCT FROM step.epoch AND g.epoch IS NOT NULL
+                               THEN array_append(g.past_epochs, g.epoch) ELSE g.past_epochs END,
+            epoch_started_at = CASE WHEN g.epoch IS DISTINCT FROM step.epoch THEN $2 ELSE g.epoch_started_at END,
+            epoch = step.epoch, acked_seq = step.acked_seq, last_seen_at = $2
+        FROM unnest($17::text::uuid[], $18::text::uuid[], $19::text::bigint[]) AS step (id, epoch, acked_seq)
+        WHERE g.id = step.id
     ), heard AS (
         UPDATE devices AS d SET status = $1::text::device_status, last_seen_at = $2, last_error = NULL
         FROM new
