@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import select, text, update
 
@@ -105,6 +106,24 @@ async def test_an_import_that_was_cut_off_goes_on(
     summary = await run(home, bulk, [path])
     assert (summary.stored, summary.duplicates) == (2 * len(at) - service.PORTION_READINGS, service.PORTION_READINGS)
     assert (await counts(home))["telemetry_readings"] == 2 * len(at)
+
+
+async def test_a_deadlock_is_tried_again(
+    home: Home, bulk: BulkLane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, attempts = service.lane.take, []
+
+    async def collide(pg: Any, source: Any, portion: Any, *, now: datetime) -> Any:
+        attempts.append(portion.step)
+        taken = await take(pg, source, portion, now=now)
+        if len(attempts) < 3:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return taken
+
+    monkeypatch.setattr(service.lane, "take", collide)
+    summary = await run(home, bulk, [export(tmp_path / "a.csv", grid(date(2026, 6, 1), date(2026, 6, 1)))])
+    assert (attempts, summary.stored) == ([1, 1, 1], summary.readings)
+    assert (await counts(home))["telemetry_readings"] == summary.readings
 
 
 async def test_two_imports_of_one_file_at_once_store_it_once(home: Home, bulk: BulkLane, tmp_path: Path) -> None:
