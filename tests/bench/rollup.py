@@ -117,9 +117,9 @@ def day_of_device(kind: DeviceType) -> list[tuple[float, ...]]:
 
 
 def csv_of_device(kind: DeviceType) -> bytes:
-    """The day as CSV with places for the two ids."""
+    """The day as CSV with places for the site's id and the device's number."""
     lines = [
-        f"@site@,@device@,{(DAY + minute * MINUTE).isoformat()},{minute + 1},0,{','.join(map(repr, values))}\n"
+        f"@site@,@number@,{(DAY + minute * MINUTE).isoformat()},{minute + 1},0,{','.join(map(repr, values))}\n"
         for minute, values in enumerate(day_of_device(kind))
     ]
     return "".join(lines).encode()
@@ -188,6 +188,7 @@ async def copy_day(fleet: Fleet, admin: Database) -> None:
         last=DAY.date() + timedelta(days=1),
     )
     days = {kind: csv_of_device(kind) for kind in COLUMNS}
+    numbers = dict((await fleet.execute("SELECT id, number FROM devices")).all())
     # COPY FROM is refused on tables with row-level security, so the owner of the tables writes.
     async with admin.transaction(SYSTEM) as conn:
         pg = await asyncpg_of(conn)
@@ -196,8 +197,8 @@ async def copy_day(fleet: Fleet, admin: Database) -> None:
                 named = days[kind].replace(b"@site@", str(site_id).encode())
                 await pg.copy_to_table(
                     "telemetry_readings",
-                    source=io.BytesIO(named.replace(b"@device@", str(device_id).encode())),
-                    columns=["site_id", "device_id", "at", "seq", "quality", *COLUMNS[kind]],
+                    source=io.BytesIO(named.replace(b"@number@", str(numbers[device_id]).encode())),
+                    columns=["site_id", "device_number", "at", "seq", "quality", *COLUMNS[kind]],
                     format="csv",
                 )
         await pg.execute(
@@ -251,13 +252,13 @@ async def timed_ms(fleet: Fleet, site_id: UUID, statement: str, runs: Sequence[d
 
 LATE = """
 WITH reading AS (
-    INSERT INTO telemetry_readings (site_id, device_id, at, seq, ac_power_kw, energy_total_kwh)
-    SELECT site_id, device_id, :late, 9000, ac_power_kw, energy_total_kwh
-    FROM telemetry_readings WHERE site_id = :site_id AND device_id = :device_id AND at = :at
-    RETURNING site_id, device_id
+    INSERT INTO telemetry_readings (site_id, device_number, at, seq, ac_power_kw, energy_total_kwh)
+    SELECT site_id, device_number, :late, 9000, ac_power_kw, energy_total_kwh FROM telemetry_readings
+    WHERE device_number = (SELECT number FROM devices WHERE site_id = :site_id AND id = :device_id) AND at = :at
+    RETURNING site_id
 )
 INSERT INTO rollup_dirty (site_id, organization_id, device_id, bucket, priority)
-SELECT site_id, :organization_id, device_id, :at, 1 FROM reading
+SELECT site_id, :organization_id, :device_id, :at, 1 FROM reading
 """
 NEWEST = """
 INSERT INTO rollup_dirty (site_id, organization_id, device_id, bucket)

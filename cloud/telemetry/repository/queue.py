@@ -13,10 +13,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
+from cloud.telemetry.repository.archive import WAITS_FOR_ARCHIVE
+from cloud.telemetry.rules.context import Asked
 from shared.periods import Window
-
-WAITS_FOR_ARCHIVE = 9
-"""Priority of a mark that cannot be computed before readings are brought back from the archive; the scheduler sets it free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +78,41 @@ async def marks(conn: AsyncConnection, site_id: UUID, *, limit: int) -> list[Mar
         limit,
         WAITS_FOR_ARCHIVE,
     )
-    return [Mark(record["device_id"], record["bucket"], record["generation"]) for record in records]
+    return [Mark(*record) for record in records]
 
 
-async def marks_within(conn: AsyncConnection, site_id: UUID, device_id: UUID, window: Window) -> list[Mark]:
-    """Dirty quarter-hours of one device that a recomputation of this window settles as well."""
+async def months(conn: AsyncConnection, site_id: UUID, *, limit: int) -> list[datetime]:
+    """Starts of the months (UTC) that the marks given by `marks` lie in."""
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         """
-        SELECT device_id, bucket, generation FROM rollup_dirty
-        WHERE site_id = $1 AND device_id = $2 AND bucket >= $3 AND bucket < $4
+        SELECT DISTINCT date_trunc('month', bucket, 'UTC') FROM (
+            SELECT bucket FROM rollup_dirty WHERE site_id = $1 AND priority < $3
+            ORDER BY priority, device_id, bucket LIMIT $2
+        ) AS claimed ORDER BY 1
         """,
         site_id,
-        device_id,
-        window.start,
-        window.end,
+        limit,
+        WAITS_FOR_ARCHIVE,
     )
-    return [Mark(record["device_id"], record["bucket"], record["generation"]) for record in records]
+    return [record[0] for record in records]
+
+
+async def marks_near(conn: AsyncConnection, site_id: UUID, stretches: Sequence[Asked]) -> list[Mark]:
+    """All dirty quarter-hours of devices in stretches of time."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        """
+        SELECT dirty.device_id, bucket, generation
+        FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS near (device_id, first, last)
+        JOIN rollup_dirty AS dirty ON dirty.site_id = $1 AND dirty.device_id = near.device_id AND bucket BETWEEN first AND last
+        """,
+        site_id,
+        [near.device_id for near in stretches],
+        [near.first for near in stretches],
+        [near.last for near in stretches],
+    )
+    return [Mark(*record) for record in records]
 
 
 async def remove(conn: AsyncConnection, site_id: UUID, done: Sequence[Mark]) -> None:

@@ -1,20 +1,29 @@
-"""Quarter-hours and summaries as they are stored. A row that would stay the same is not written again."""
+"""Quarter-hours and summaries as they are stored. A row that would stay the same is not written again.
+
+Rows travel by column (see `repository.arrays`): a level of a site's day is one statement with one text for each column.
+"""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from operator import attrgetter, itemgetter
+from types import GenericAlias
+from typing import Any, get_type_hints
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from cloud.core.db import Base, asyncpg_of
+from cloud.telemetry.repository.arrays import array_literal, json_literal
 from cloud.telemetry.rules.facts import ALGORITHM_VERSION, SiteFacts
 from cloud.telemetry.rules.quarter import QuarterHour
-from cloud.telemetry.rules.summary import Summary
+from cloud.telemetry.rules.summary import SUMMED, Summary
 from cloud.telemetry.tables import (
     TelemetryDailySummary,
     TelemetryHourlySummary,
@@ -23,7 +32,10 @@ from cloud.telemetry.tables import (
 )
 from shared.periods import Window
 
-_to_json = msgspec.json.Encoder().encode
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+Key = tuple[UUID | None, *tuple[Any, ...]]
+"""Whose row of which period: the device (None = the whole site) and the period's columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +45,39 @@ class Level:
     Attributes:
         table: its name.
         period: the columns that say which period a row is of.
-        columns: the columns that the rules fill in.
+        numbers: the columns that the rules fill in.
+        types: SQL type of each of these columns.
+        has_zone: whether it says whose midnights bound the period.
+        rows: what a row of it is to the rules.
     """
 
     table: str
     period: tuple[str, ...]
-    columns: tuple[str, ...]
+    numbers: tuple[str, ...]
+    types: Mapping[str, str]
+    has_zone: bool
+    rows: type[QuarterHour | Summary]
 
     @classmethod
     def of(cls, model: type[Base], *period: str, rows: type[QuarterHour | Summary]) -> "Level":
         """From the table and the dataclass of its numbers."""
+        columns = {column.name: column for column in model.__table__.columns}
+        known = {field.name for field in dataclasses.fields(rows)}
+        numbers = tuple(name for name in columns if name in known and name not in period)
+        types = {name: _type_of(columns[name].type) for name in (*period, *numbers)}
         table = model.__table__
-        known = {field.name for field in dataclasses.fields(rows)} | {"timezone"}
-        columns = tuple(column.name for column in table.columns if column.name in known and column.name not in period)
-        return cls(table.name if isinstance(table, Table) else "", period, columns)
+        return cls(
+            table.name if isinstance(table, Table) else "",
+            period,
+            numbers,
+            types,
+            has_zone="timezone" in columns,
+            rows=rows,
+        )
+
+
+def _type_of(kind: TypeEngine[Any]) -> str:
+    return "jsonb" if isinstance(kind, JSONB) else kind.compile(dialect=_DIALECT)
 
 
 QUARTER_HOURS = Level.of(TelemetryQuarterHour, "bucket", rows=QuarterHour)
@@ -70,170 +101,175 @@ async def ensure_partitions(conn: AsyncConnection, window: Window) -> None:
 
 
 async def save(
-    conn: AsyncConnection, level: Level, rows: Iterable[Mapping[str, Any]], *, site: SiteFacts, computed_at: datetime
+    conn: AsyncConnection,
+    level: Level,
+    rows: Sequence[tuple[Key, QuarterHour | Summary]],
+    *,
+    gone: Collection[Key],
+    site: SiteFacts,
+    computed_at: datetime,
 ) -> None:
-    """Insert or replace rows of one level.
+    """Insert or replace rows of one level, and delete those that the readings no longer give.
 
     Args:
         conn: the transaction.
         level: which table.
-        rows: period columns and numbers by column name, and `device_id` (None = the site's own row).
+        rows: whose and of which period, and the numbers.
+        gone: rows to delete where they are.
         site: whose they are.
         computed_at: written where a number changed.
     """
-    common = {
-        "site_id": site.id,
-        "organization_id": site.organization_id,
-        "computed_at": computed_at,
-        "updated_at": computed_at,
-        "algorithm_version": ALGORITHM_VERSION,
-    }
-    by_scope: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
-    for row in rows:
-        by_scope[row["device_id"] is None].append({**row, **common})
     pg = await asyncpg_of(conn)
-    for is_site, scoped in by_scope.items():
-        if scoped:
-            await pg.execute(_upsert(level, is_site=is_site), _to_json(scoped).decode())
+    for is_site in (False, True):
+        told = [(key, row) for key, row in rows if (key[0] is None) is is_site]
+        deleted = [key for key in gone if (key[0] is None) is is_site]
+        if told or deleted:
+            columns = _columns(level, told)
+            await pg.execute(
+                _STATEMENTS[level.table, is_site],
+                site.id,
+                site.organization_id,
+                computed_at,
+                site.zone.key,
+                *_literals(len(level.period) + 1, deleted),
+                *columns,
+            )
 
 
-def _upsert(level: Level, *, is_site: bool) -> str:
-    scope = ("site_id",) if is_site else ("site_id", "device_id")
-    predicate = "device_id IS NULL" if is_site else "device_id IS NOT NULL"
-    numbers = (*level.columns, "algorithm_version")
+def _literals(width: int, keys: Iterable[Sequence[Any]]) -> list[str]:
+    """A text for each column of keys."""
+    columns = list(zip(*keys, strict=True))
+    return [array_literal(column) for column in columns] if columns else ["{}"] * width
+
+
+def _columns(level: Level, told: Sequence[tuple[Key, QuarterHour | Summary]]) -> list[str]:
+    numbers = list(zip(*map(attrgetter(*level.numbers), (row for _, row in told)), strict=True))
+    texts = [
+        json_literal(column) if level.types[name] == "jsonb" else array_literal(column)
+        for name, column in zip(level.numbers, numbers or [()] * len(level.numbers), strict=True)
+    ]
+    return [*_literals(len(level.period) + 1, (key for key, _ in told)), *texts]
+
+
+def _statement(level: Level, *, is_site: bool) -> str:
+    """Delete what is gone and upsert the rest, in one round trip.
+
+    Parameters: site, organisation, moment, zone, keys of what is gone by column, keys and numbers of the rows by column.
+    """
+    keys = ("device_id", *level.period)
+    types = {"device_id": "uuid"} | dict(level.types)
+    first_gone, first_told = 5, 5 + len(keys)
+    gone = ", ".join(f"${first_gone + at}::text::{types[name]}[]" for at, name in enumerate(keys))
+    told = ", ".join(_array(f"${first_told + at}", types[name]) for at, name in enumerate((*keys, *level.numbers)))
+    numbers = (*level.numbers, *(("timezone",) if level.has_zone else ()), "algorithm_version")
     stamps = ("computed_at",) if level is QUARTER_HOURS else ("computed_at", "updated_at")
-    inserted = ("site_id", "device_id", "organization_id", *level.period, *numbers, *stamps)
-    changes = ", ".join(f"{column} = excluded.{column}" for column in (*numbers, *stamps))
-    before = ", ".join(f"stored.{column}" for column in numbers)
-    after = ", ".join(f"excluded.{column}" for column in numbers)
-    # Every name in the statement is a column of our own tables; the rows travel as one parameter.
-    return (
-        f"INSERT INTO {level.table} AS stored ({', '.join(inserted)})"  # noqa: S608 -- see above
-        f" SELECT {', '.join(inserted)} FROM jsonb_populate_recordset(NULL::{level.table}, $1::jsonb)"
-        f" ON CONFLICT ({', '.join((*scope, *level.period))}) WHERE {predicate} DO UPDATE SET {changes}"
-        f" WHERE ({before}) IS DISTINCT FROM ({after})"
-    )
+    given = {
+        "site_id": "$1",
+        "organization_id": "$2",
+        "timezone": "$4",
+        "algorithm_version": str(ALGORITHM_VERSION),
+        **dict.fromkeys(stamps, "$3"),
+    }
+    inserted = ("site_id", "organization_id", *keys, *numbers, *stamps)
+    values = ", ".join(given.get(name, f"told.{name}") for name in inserted)
+    scope = "stored.device_id IS NULL" if is_site else "stored.device_id = gone.device_id"
+    same_period = " AND ".join(f"stored.{name} = gone.{name}" for name in level.period)
+    before, after = (", ".join(f"{row}.{name}" for name in numbers) for row in ("stored", "excluded"))
+    # Every name in the statement is a column of our own tables. The zone stands in it for tables without one, which PostgreSQL
+    # otherwise could not type.
+    return f"""
+        WITH gone AS (
+            DELETE FROM {level.table} AS stored USING unnest({gone}) AS gone ({", ".join(keys)})
+            WHERE stored.site_id = $1 AND {scope} AND {same_period} AND $4::text IS NOT NULL
+        )
+        INSERT INTO {level.table} AS stored ({", ".join(inserted)})
+        SELECT {values} FROM unnest({told}) AS told ({", ".join((*keys, *level.numbers))})
+        ON CONFLICT (site_id, {"" if is_site else "device_id, "}{", ".join(level.period)})
+            WHERE device_id IS {"" if is_site else "NOT "}NULL
+        DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in (*numbers, *stamps))}
+        WHERE ({before}) IS DISTINCT FROM ({after})
+    """  # noqa: S608 -- see above
 
 
-async def remove_other_buckets(
-    conn: AsyncConnection, site_id: UUID, device_id: UUID | None, window: Window, *, kept: Sequence[datetime]
-) -> None:
-    """Delete the quarter-hours of a window that the readings no longer give."""
-    pg = await asyncpg_of(conn)
-    await pg.execute(
-        """
-        DELETE FROM telemetry_quarter_hour
-        WHERE site_id = $1 AND device_id IS NOT DISTINCT FROM $2 AND bucket >= $3 AND bucket < $4 AND bucket <> ALL ($5::timestamptz[])
-        """,
-        site_id,
-        device_id,
-        window.start,
-        window.end,
-        list(kept),
-    )
+def _array(parameter: str, kind: str) -> str:
+    if kind == "jsonb":
+        return f"ARRAY(SELECT nullif(one, 'null') FROM jsonb_array_elements({parameter}::text::jsonb) AS one)"  # noqa: S608 -- $n
+    return f"{parameter}::text::{kind}[]"
+
+
+_STATEMENTS = {
+    (level.table, is_site): _statement(level, is_site=is_site)
+    for level in (QUARTER_HOURS, HOURS, DAYS, MONTHS)
+    for is_site in (True, False)
+}
+
+
+_SITE_COLUMNS = tuple(name for name in QUARTER_HOURS.numbers if name != "metrics")
+"""What the site's quarter-hours are made of: all but the metrics that only the device has."""
+
+_SUMMED = tuple(name for name in SUMMED if name != "bucket")
+
+
+def _select(level: Level, names: Sequence[str], condition: str) -> str:
+    """One row for each device, each column as JSON."""
+    columns = ", ".join(f"json_agg({name})::text" for name in (*level.period, *names))
+    return f"SELECT device_id, {columns} FROM {level.table} WHERE site_id = $1 AND {condition} GROUP BY device_id"  # noqa: S608 -- ours
+
+
+_IN_WINDOWS = """device_id IS NOT NULL AND device_id <> ALL ($4::uuid[]) AND bucket >= $2 AND bucket < $3"""
+_OF_DEVICES = "(device_id IS NULL OR device_id = ANY ($4::uuid[]))"
+_DEVICE_QUARTERS = _select(QUARTER_HOURS, _SITE_COLUMNS, _IN_WINDOWS)
+_QUARTERS = _select(QUARTER_HOURS, _SUMMED, f"bucket >= $2 AND bucket < $3 AND {_OF_DEVICES}")
+_DAYS = _select(DAYS, DAYS.numbers, f"summary_date >= $2 AND summary_date <= $3 AND {_OF_DEVICES}")
+
+
+def _decoders(level: Level) -> dict[str, msgspec.json.Decoder[Any]]:
+    hints: dict[str, Any] = {"summary_date": date} | get_type_hints(level.rows)
+    return {name: msgspec.json.Decoder(GenericAlias(list, (hints[name],))) for name in (*level.period, *level.numbers)}
+
+
+_DECODERS = {level.table: _decoders(level) for level in (QUARTER_HOURS, DAYS)}
+
+
+def _rows(level: Level, names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """First column of the period and the named fields of each row, in order of the period."""
+    decoders = _DECODERS[level.table]
+    known = [decoders[name].decode(column) for name, column in zip((*level.period, *names), columns, strict=True)]
+    for period, *numbers in sorted(zip(*known, strict=True), key=itemgetter(0)):
+        yield period, dict(zip(names, numbers, strict=True))
 
 
 async def device_quarters(
-    conn: AsyncConnection, site_id: UUID, window: Window
-) -> dict[datetime, dict[UUID, QuarterHour]]:
-    """The devices' quarter-hours of a window: bucket -> device -> row, without the metrics that only the device has."""
-    names = tuple(name for name in QUARTER_HOURS.columns if name != "metrics")
+    conn: AsyncConnection, site_id: UUID, window: Window, *, without: Collection[UUID]
+) -> dict[UUID, list[QuarterHour]]:
+    """The quarter-hours of a window of all devices but some, without the metrics that only the device has."""
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT device_id, bucket, {", ".join(names)} FROM telemetry_quarter_hour
-        WHERE site_id = $1 AND device_id IS NOT NULL AND bucket >= $2 AND bucket < $3 ORDER BY bucket, device_id
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        window.start,
-        window.end,
-    )
-    found: dict[datetime, dict[UUID, QuarterHour]] = {}
-    for record in records:
-        found.setdefault(record["bucket"], {})[record["device_id"]] = _quarter(record, names)
-    return found
-
-
-_SUMMED = tuple(
-    name
-    for name in QUARTER_HOURS.columns
-    if name.endswith(("_wh", "_wh_m2", "_seconds"))
-    or name in {"power_mean_kw", "power_max_kw", "irradiance_mean_wm2", "battery_soc_last_percent", "n_valid", "flags"}
-)
-"""What hours and days are made of."""
+    records = await pg.fetch(_DEVICE_QUARTERS, site_id, window.start, window.end, list(without))
+    return {
+        device_id: [QuarterHour(at, **told) for at, told in _rows(QUARTER_HOURS, _SITE_COLUMNS, columns)]
+        for device_id, *columns in records
+    }
 
 
 async def quarters_of(
-    conn: AsyncConnection, site_id: UUID, device_ids: Sequence[UUID], window: Window
+    conn: AsyncConnection, site_id: UUID, device_ids: Collection[UUID], window: Window
 ) -> dict[UUID | None, list[QuarterHour]]:
     """Quarter-hours of the site (key None) and of some of its devices, in order, with what summaries are made of."""
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT device_id, bucket, {", ".join(_SUMMED)} FROM telemetry_quarter_hour
-        WHERE site_id = $1 AND bucket >= $2 AND bucket < $3 AND (device_id IS NULL OR device_id = ANY ($4::uuid[])) ORDER BY bucket
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        window.start,
-        window.end,
-        list(device_ids),
-    )
-    found: dict[UUID | None, list[QuarterHour]] = {}
-    for record in records:
-        found.setdefault(record["device_id"], []).append(_quarter(record, _SUMMED))
-    return found
-
-
-def _quarter(record: Mapping[str, Any], names: Iterable[str]) -> QuarterHour:
-    return QuarterHour(bucket=record["bucket"], **{name: record[name] for name in names})
+    records = await pg.fetch(_QUARTERS, site_id, window.start, window.end, list(device_ids))
+    return {
+        device_id: [QuarterHour(at, **told) for at, told in _rows(QUARTER_HOURS, _SUMMED, columns)]
+        for device_id, *columns in records
+    }
 
 
 async def days_of(
-    conn: AsyncConnection, site_id: UUID, device_ids: Sequence[UUID], *, first: date, last: date
-) -> dict[UUID | None, list[tuple[date, Summary]]]:
+    conn: AsyncConnection, site_id: UUID, device_ids: Collection[UUID], *, first: date, last: date
+) -> dict[UUID | None, dict[date, Summary]]:
     """Day rows of the site (key None) and of some of its devices, in order."""
-    names = tuple(name for name in DAYS.columns if name != "timezone")
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT device_id, summary_date, {", ".join(names)} FROM telemetry_daily_summary
-        WHERE site_id = $1 AND summary_date >= $2 AND summary_date <= $3 AND (device_id IS NULL OR device_id = ANY ($4::uuid[]))
-        ORDER BY summary_date
-        """,  # noqa: S608 -- our own column names
-        site_id,
-        first,
-        last,
-        list(device_ids),
-    )
-    found: dict[UUID | None, list[tuple[date, Summary]]] = {}
-    for record in records:
-        day = Summary(**{name: record[name] for name in names})
-        found.setdefault(record["device_id"], []).append((record["summary_date"], day))
-    return found
-
-
-async def remove_other_summaries(
-    conn: AsyncConnection,
-    level: Level,
-    site_id: UUID,
-    device_ids: Sequence[UUID],
-    *,
-    periods: Sequence[Sequence[Any]],
-    kept: Sequence[Mapping[str, Any]],
-) -> None:
-    """Delete the rows of these periods that are not among the kept ones."""
-    staying = {(row["device_id"], *(row[name] for name in level.period)) for row in kept}
-    gone = [
-        (device_id, *period)
-        for device_id in (None, *device_ids)
-        for period in periods
-        if (device_id, *period) not in staying
-    ]
-    if not gone:
-        return
-    matches = " AND ".join(f"{name} = ${position}" for position, name in enumerate(level.period, start=3))
-    pg = await asyncpg_of(conn)
-    await pg.executemany(
-        f"DELETE FROM {level.table} WHERE site_id = $1 AND device_id IS NOT DISTINCT FROM $2 AND {matches}",  # noqa: S608 -- ours
-        [(site_id, *values) for values in gone],
-    )
+    records = await pg.fetch(_DAYS, site_id, first, last, list(device_ids))
+    return {
+        device_id: {day: Summary(**told) for day, told in _rows(DAYS, DAYS.numbers, columns)}
+        for device_id, *columns in records
+    }

@@ -16,6 +16,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from cloud.telemetry.rules.facts import COUNTERS, RawReading
 from shared.counters import unix_us
@@ -108,6 +109,90 @@ class Timeline:
         after = bisect.bisect_left(self.anchors, end + _LOOK_BACK_US)
         near = [at for at in self.anchors[after : after + BASES] if at <= end + _REACH_US]
         return near[-1] if near else end + _LOOK_BACK_US
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A stretch of time of a device, both ends included."""
+
+    device_id: UUID
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Readings of a device that are at hand, and how far they are known to be all there are.
+
+    What an hour depends on lies hours away at most where a device is heard every minute, but may lie weeks away in a silence. So a
+    stretch around what changed is read at once, and says itself whether it is enough; where it is not, the table is asked for more.
+
+    Attributes:
+        timeline: the readings.
+        first: every reading from this moment on (microseconds of Unix time) is among them,
+        last: up to this one.
+    """
+
+    timeline: Timeline
+    first: int
+    last: int
+
+    def affected(self, start: int, end: int, *, straddle_us: int, has_counters: bool) -> tuple[int, int] | None:
+        """The time in which numbers may change because readings from `start` to `end` did; None if that cannot be seen from here.
+
+        The reverse of `holds`: an hour is affected if a reading that changed is in its context.
+        """
+        first, last = start - straddle_us, end + straddle_us
+        if not has_counters:
+            return first, last
+        earlier = self._before(start, since=start - _REACH_US)
+        later = self._after(end, until=end + _REACH_US)
+        if earlier is None or later is None:
+            return None
+        first = min(first, *(at - _LOOK_BACK_US for at in (start, *earlier)))
+        last = max(last, *later) if later else last
+        if len(later) == BASES:
+            # An hour is out of reach once BASES anchors and LOOK_BACK lie between it and the change.
+            settled = later[-1] + _LOOK_BACK_US
+            beyond = self._after(settled + 1, until=settled + _REACH_US, count=1)
+            if beyond is None:
+                return None
+            last = max(last, settled, *beyond)
+        return first, last
+
+    def holds(self, start: int, end: int, *, straddle_us: int, has_counters: bool) -> bool:
+        """Whether every reading that decides about the hours from `start` to `end` is at hand (see `Timeline.context`)."""
+        first, last = start - straddle_us, end + straddle_us
+        if has_counters:
+            since = start - _REACH_US
+            newest = self._before(start, since=since, count=1)
+            following = self._after(end + _LOOK_BACK_US, until=end + _REACH_US)
+            if newest is None or following is None:
+                return False
+            if newest:
+                back = newest[0] - _LOOK_BACK_US
+                bases = self._before(back, since=since)
+                if bases is None:
+                    return False
+                first = min(first, back, *bases)
+            last = max(last, end + _LOOK_BACK_US, *following)
+        return self.first <= first and last <= self.last
+
+    def _before(self, moment: int, *, since: int, count: int = BASES) -> Sequence[int] | None:
+        """The last anchors before a moment, oldest first; None if more of them may be out of sight."""
+        anchors = self.timeline.anchors
+        end = bisect.bisect_left(anchors, moment)
+        found = anchors[max(bisect.bisect_left(anchors, since), end - count) : end]
+        is_certain = self.first <= moment <= self.last and (len(found) == count or self.first <= since)
+        return found if is_certain else None
+
+    def _after(self, moment: int, *, until: int, count: int = BASES) -> Sequence[int] | None:
+        """The first anchors at or after a moment; None if more of them may be out of sight."""
+        anchors = self.timeline.anchors
+        start = bisect.bisect_left(anchors, moment)
+        found = anchors[start : min(bisect.bisect_right(anchors, until), start + count)]
+        is_certain = self.first <= moment <= self.last and (len(found) == count or until <= self.last)
+        return found if is_certain else None
 
 
 def join_windows(windows: Iterable[Window]) -> list[Window]:
