@@ -6,9 +6,10 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -20,6 +21,7 @@ from cloud import __version__
 from cloud.auth.service import Passwords, make_super_admin
 from cloud.billing.loading import load_tariffs
 from cloud.core.db import NOBODY, SYSTEM, Database
+from cloud.core.files import LocalFiles
 from cloud.core.log import configure_logging
 from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
@@ -30,6 +32,8 @@ from cloud.ingest.importing.service import ImportRequest, ImportSummary, import_
 from cloud.ingest.importing.table import csv_files
 from cloud.main import create_app
 from cloud.scheduler import run_scheduler
+from cloud.storage.scaling import Mode, scale
+from cloud.storage.service import Moved, archive_days, restore_days
 from cloud.telemetry.service.recompute import RecomputedDays, recompute_days
 from cloud.web.services import open_bulk_lane, open_database, utc_now
 from cloud.worker import run_worker
@@ -242,6 +246,46 @@ def telemetry_import(
         print(json.dumps(summary.to_json()) if as_json else summary.to_text())
 
 
+_DAY = ["%Y-%m-%d"]
+
+
+@telemetry.command("archive")
+def telemetry_archive(
+    site: Annotated[UUID, typer.Option(help="Id of the site.")],
+    first: Annotated[datetime, typer.Option("--from", formats=_DAY, help="First UTC day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=_DAY, help="Last UTC day, included.")],
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the readings in the database too.")] = False,
+) -> None:
+    """Write a site's readings to Parquet files in the file store and drop them; what is archived already stays as it is."""
+    with _explained():
+        moved = asyncio.run(
+            _with_files(partial(archive_days, site_id=site, first=first.date(), last=last.date(), keep=keep))
+        )
+        print(f"{moved.files} days archived: {moved.rows} readings in {moved.size_bytes} bytes")
+
+
+@telemetry.command("restore")
+def telemetry_restore(
+    site: Annotated[UUID, typer.Option(help="Id of the site.")],
+    first: Annotated[datetime, typer.Option("--from", formats=_DAY, help="First UTC day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=_DAY, help="Last UTC day, included.")],
+) -> None:
+    """Bring a site's archived readings, quarter-hours and hours back, for a week at least; each file's SHA-256 is checked."""
+    with _explained():
+        moved = asyncio.run(_with_files(partial(restore_days, site_id=site, first=first.date(), last=last.date())))
+        print(f"{moved.files} files restored: {moved.rows} rows")
+
+
+async def _with_files(work: Callable[..., Awaitable[Moved]]) -> Moved:
+    settings = _settings()
+    db = await open_database(settings)
+    try:
+        return await work(db, LocalFiles(settings.files_dir), now=utc_now())
+    finally:
+        await db.dispose()
+
+
 async def _import(settings: Settings, request: ImportRequest) -> ImportSummary:
     async with AsyncExitStack() as stack:
         db = await open_database(settings)
@@ -257,6 +301,34 @@ async def _recompute(settings: Settings, site_id: UUID, first: datetime, last: d
         return await recompute_days(db, site_id, first=first.date(), last=last.date(), now=utc_now())
     finally:
         await db.dispose()
+
+
+database = typer.Typer(help="The database itself.", no_args_is_help=True)
+app.add_typer(database, name="db")
+
+
+@database.callback()
+def _database() -> None:
+    """A group of its own, though it has one command so far."""
+
+
+@database.command("scale")
+def database_scale(
+    *,
+    timescale: Annotated[bool, typer.Option("--timescale", help="Readings and rollups become hypertables.")] = False,
+    citus: Annotated[bool, typer.Option("--citus", help="Telemetry is spread over workers by site.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the statements, change nothing.")] = False,
+) -> None:
+    """Grow past one machine (SOLARHUB_ADMIN_DATABASE_URL): once, after a backup, while API and workers stand still."""
+    with _explained():
+        if timescale == citus:
+            raise SolarHubError("choose one of --timescale and --citus")
+        mode = Mode.TIMESCALE if timescale else Mode.CITUS
+        statements = asyncio.run(scale(load_settings().admin_url, mode, dry_run=dry_run))
+        if dry_run:
+            print(";\n".join([*(statement.strip() for statement in statements), ""]))
+        else:
+            print(f"{len(statements)} statements run" if statements else f"everything is on {mode.value} already")
 
 
 def _ask_password() -> str:

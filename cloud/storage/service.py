@@ -25,6 +25,7 @@ from cloud.storage.render import from_parquet, to_parquet
 from cloud.storage.repository import catalogue, rows
 from cloud.storage.repository.catalogue import Catalogued
 from cloud.storage.rules import LAYOUT, FileColumn, Kind, Span, span_of
+from cloud.telemetry.service.recompute import BackwardsPeriodError, UnknownSiteError
 from shared.errors import SolarHubError
 
 _log = get_logger(__name__)
@@ -40,10 +41,6 @@ SITES_PER_ROUND = 200
 
 class ArchiveDamagedError(SolarHubError):
     """A file in the store is missing, or is not the one that was written; the rows cannot be brought back from it."""
-
-
-class UnknownSiteError(SolarHubError):
-    """There is no such site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +138,10 @@ async def archive_days(
         keep: leave the readings in the database as well.
 
     Raises:
+        BackwardsPeriodError: if `last` is before `first`.
         UnknownSiteError: if the site does not exist.
     """
+    _check_period(first, last)
     organization_id = await _organization_of(db, site_id)
     async with db.transaction(SYSTEM) as conn:
         days = await catalogue.raw_days_of(await asyncpg_of(conn), site_id, first=first, last=last)
@@ -158,9 +157,11 @@ async def restore_days(db: Database, files: Files, site_id: UUID, *, first: date
     """Bring back everything of a site's UTC days that is away: readings, quarter-hours and hours.
 
     Raises:
+        BackwardsPeriodError: if `last` is before `first`.
         UnknownSiteError: if the site does not exist.
         ArchiveDamagedError: if a file is missing or not the one that was written.
     """
+    _check_period(first, last)
     await _organization_of(db, site_id)
     async with db.transaction(SYSTEM) as conn:
         found = await catalogue.entries(await asyncpg_of(conn), site_id, first=first, last=last)
@@ -243,6 +244,11 @@ async def serve_recalls(db: Database, files: Files, *, now: datetime, limit: int
             await catalogue.recall_done(await asyncpg_of(conn), site_id, kind, first_day)
         served += 1
     return served
+
+
+def _check_period(first: date, last: date) -> None:
+    if last < first:
+        raise BackwardsPeriodError(f"the period from {first} to {last} ends before it begins; swap the two dates")
 
 
 async def _organization_of(db: Database, site_id: UUID) -> UUID:

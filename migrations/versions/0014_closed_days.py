@@ -90,6 +90,15 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION solarhub_partition_days(parent text) RETURNS SETOF date
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT to_date(rpad(substring(c.relname FROM '_p([0-9]+)$'), 8, '01'), 'YYYYMMDD')
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = parent::regclass AND c.relname ~ '_p([0-9]{6}|[0-9]{8})$' ORDER BY 1
+$$;
+
+COMMENT ON FUNCTION solarhub_partition_days(text) IS 'First days of the partitions that a table has';
+
 COMMENT ON FUNCTION solarhub_clear_partition(text, date, boolean) IS 'Gives the space of an emptied partition back; drops it for good';
 
 REVOKE ALL ON FUNCTION solarhub_clear_partition(text, date, boolean) FROM PUBLIC;
@@ -175,6 +184,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for statement in UNPACK.strip().split(";\n\n"):
         op.execute(statement)
+    op.execute("DROP FUNCTION solarhub_partition_days(text)")
     op.execute("DROP FUNCTION solarhub_clear_partition(text, date, boolean)")
     for table in reversed(TABLES):
         op.drop_table(table)

@@ -207,13 +207,8 @@ async def clear_partition(pg: asyncpg.Connection, table: str, first_day: date, *
 
 
 async def oldest_partitions(pg: asyncpg.Connection, table: str, *, before: date) -> list[date]:
-    """First days of a table's partitions that end before a day, oldest first."""
+    """First days of a table's partitions that begin before a day, oldest first."""
     records = await pg.fetch(
-        """
-        SELECT substring(c.relname FROM '_p([0-9]+)$') AS suffix FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = $1::text::regclass AND c.relname ~ '_p[0-9]+$' ORDER BY suffix
-        """,
-        table,
+        "SELECT day FROM solarhub_partition_days($1) AS day WHERE day < $2 ORDER BY day", table, before
     )
-    firsts = [date(int(suffix[:4]), int(suffix[4:6]), int(suffix[6:] or 1)) for (suffix,) in records]
-    return [first for first in firsts if first < before]
+    return [record["day"] for record in records]

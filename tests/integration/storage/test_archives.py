@@ -18,7 +18,6 @@ from cloud.storage.rules import Kind, span_of
 from cloud.storage.service import (
     ArchiveDamagedError,
     Moved,
-    UnknownSiteError,
     archive_days,
     archive_span,
     enforce_retention,
@@ -26,6 +25,7 @@ from cloud.storage.service import (
     restore_days,
     restore_span,
 )
+from cloud.telemetry.service.recompute import BackwardsPeriodError, UnknownSiteError
 from tests.integration.storage.rows import all_readings, count, number_of, write
 from tests.integration.storage.test_packing import DAY, MIDNIGHT, day_of_rows
 from tests.plants import Plant, make_plant
@@ -301,3 +301,5 @@ async def test_two_at_once_archive_once(
 async def test_an_unknown_site_is_said(db: Database, files: LocalFiles) -> None:
     with pytest.raises(UnknownSiteError, match="does not exist"):
         await restore_days(db, files, uuid4(), first=DAY, last=DAY, now=NOW)
+    with pytest.raises(BackwardsPeriodError, match="swap the two dates"):
+        await archive_days(db, files, uuid4(), first=DAY, last=DAY - timedelta(days=1), now=NOW)

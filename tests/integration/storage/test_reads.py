@@ -7,7 +7,9 @@ import pytest
 
 from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.storage.service import pack_closed_days
-from cloud.telemetry.repository.reads import asked_devices, channel_slots, raw_points
+from cloud.telemetry.repository.reads import asked_devices, channel_stretches, raw_points
+from cloud.telemetry.rules.channels import period_values
+from shared.counters import unix_us
 from shared.periods import Window
 from tests.integration.storage.rows import number_of, write
 from tests.integration.storage.test_packing import DAY, MIDNIGHT, day_of_rows
@@ -22,12 +24,13 @@ async def series(db: Database, plant: Plant, metric: str, *, limit: int = 5_000)
         devices = await asked_devices(conn, plant.site_id, [plant.inverter_id, plant.meter_id])
         points = await raw_points(conn, plant.site_id, devices, metric=metric, window=WINDOW, limit=limit)
         edges = [WINDOW.start + timedelta(minutes=15 * place) for place in range(125)]
-        slots = await channel_slots(conn, plant.site_id, devices, metric=metric, edges=edges)
-        told = {
-            device: sorted(zip(one.places, one.values, one.lows, one.highs, strict=True))
-            for device, one in slots.items()
+        window = Window(edges[0], edges[-1])
+        stretches = await channel_stretches(conn, plant.site_id, devices, metric=metric, window=window)
+        moments = [unix_us(edge) for edge in edges]
+        return {
+            "points": points,
+            "slots": {device_id: period_values(found, moments) for device_id, found in stretches.items()},
         }
-        return {"points": points, "slots": told}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,7 @@ async def test_rows_and_packed_days_answer_alike(db: Database, plant: Plant, met
     before = await series(db, plant, metric, limit=limit)
     assert sum(len(one.values) for one in before["points"].values()) == min(limit, 2 * 372)
     assert len(before["slots"]) == 2
+    assert all(len(slots.places) == 124 for slots in before["slots"].values())
     for until in (DAY + timedelta(days=1), date(2026, 6, 9)):
         assert await pack_closed_days(db, before=until, now=NOW) > 0
         assert await series(db, plant, metric, limit=limit) == before
