@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from cloud.core.discos import DiscoProvider
-from cloud.ingest.rules import RAW_COLUMNS
+from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from shared import enums
 
 TRACKED = {"created_at": "timestamptz", "updated_at": "timestamptz", "version": "int4"}
@@ -222,8 +222,15 @@ async def test_lengths_are_the_documents(owner: asyncpg.Connection, table: str, 
 
 async def test_raw_readings_have_a_column_for_each_metric_that_ingest_writes(owner: asyncpg.Connection) -> None:
     columns = await _columns(owner, "telemetry_readings")
-    keys = {"site_id", "device_id", "at", "received_at", "seq", "quality", "extra"}
+    keys = {"site_id", "device_number", "at", "received_at", "seq", "quality", "extra"}
     assert set(columns) == keys | set(RAW_COLUMNS.values())
+
+
+async def test_counters_have_double_precision_and_gauges_that_of_a_sensor(owner: asyncpg.Connection) -> None:
+    columns = await _columns(owner, "telemetry_readings")
+    numbers = {name: column["udt_name"] for name, column in columns.items() if name in RAW_COLUMNS.values()}
+    assert {name for name, kind in numbers.items() if kind == "float8"} == COUNTER_COLUMNS
+    assert {name for name, kind in numbers.items() if kind not in {"float8", "float4"}} == TEXT_COLUMNS
 
 
 @pytest.mark.parametrize("name", ENUMS)

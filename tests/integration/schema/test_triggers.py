@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.integration.schema.rows import Tenant, insert
+from tests.integration.schema.rows import Tenant, add_device, insert
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -85,7 +85,40 @@ async def test_every_column_of_a_device_but_the_news_counts_as_an_edit(owner: as
         "SELECT array_agg(column_name::text) FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'devices'"
     )
     kept_out = {"id", "status", "last_seen_at", "last_error", "created_at", "updated_at", "version"}
-    assert set(columns) == set(every) - kept_out
+    generated = {"number"}
+    assert set(columns) == set(every) - kept_out - generated
+
+
+async def test_the_number_of_a_device_is_never_given_or_changed(owner: asyncpg.Connection, tenant: Tenant) -> None:
+    for statement in (
+        "UPDATE devices SET number = 7",
+        """
+        INSERT INTO devices (id, site_id, organization_id, name, device_type, protocol, number)
+        SELECT gen_random_uuid(), site_id, organization_id, name, device_type, protocol, 7 FROM devices
+        """,
+    ):
+        with pytest.raises(asyncpg.GeneratedAlwaysError):
+            async with owner.transaction():
+                await owner.execute(statement)
+
+
+async def test_whatever_ingest_judges_readings_by_is_a_new_plan(owner: asyncpg.Connection, tenant: Tenant) -> None:
+    """What it remembers of a device is good for one revision of the plan."""
+    gateway = uuid4()
+    scope = {"site_id": tenant.site_id, "organization_id": tenant.organization_id}
+    await insert(owner, "edge_gateways", id=gateway, credential_hash="x", **scope)
+    revision = (await _row(owner, "edge_gateways", gateway))["plan_revision"]
+    for change in (
+        "rated_power_kw = 5",
+        "commissioned_at = '2026-01-01'",
+        "device_type = 'meter'",
+    ):
+        await owner.execute(f"UPDATE devices SET {change} WHERE id = $1", tenant.device_id)
+        newer = (await _row(owner, "edge_gateways", gateway))["plan_revision"]
+        assert newer > revision, change
+        revision = newer
+    await add_device(owner, tenant, "sensor")
+    assert (await _row(owner, "edge_gateways", gateway))["plan_revision"] > revision
 
 
 async def test_a_run_of_a_schedule_does_not_disturb_an_edit(owner: asyncpg.Connection, tenant: Tenant) -> None:
