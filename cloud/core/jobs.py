@@ -56,6 +56,9 @@ _BACKGROUND_PRIORITY = 10  # Dramatiq's default is 0, and smaller goes first
 _MINUTE_MS = 60_000
 _REDIS_TIMEOUT_S = 2.0
 _PAUSE_S = 5.0
+_LOOK_EVERY_MS = (
+    200  # An idle worker looks for messages this often; the library's second would be most of a live value's delay.
+)
 # Of a million commands, how many also look for messages of dead workers. The library's default (1,000) leaves a small
 # installation waiting for minutes; the look-up is one cheap script.
 _MAINTENANCE_CHANCE = 20_000
@@ -259,7 +262,7 @@ def make_worker(
             time_limit=int(task.time_limit_s * 1000),
         )
         declare(_with_context(task, holder))
-    return dramatiq.Worker(broker, worker_threads=threads)
+    return dramatiq.Worker(broker, worker_threads=threads, worker_timeout=_LOOK_EVERY_MS)
 
 
 def _with_context(task: Task, holder: _ContextHolder) -> Callable[..., Awaitable[None]]:

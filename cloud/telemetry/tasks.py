@@ -1,5 +1,6 @@
 """Background work of telemetry: rolling up after ingest, and the sweep that finds what no message told of."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,9 @@ _log = get_logger(__name__)
 SITES_PER_SWEEP = 50
 PASSES_PER_JOB = 50
 """After so many passes a job ends and leaves the worker to other sites; the sweep goes on with the rest."""
+
+OTHERS_TAKE_S = 0.1
+"""How long a pass of somebody else is given before the site is looked at again."""
 
 LATE_PASSES_PER_JOB = 10
 """Some seconds of a quiet worker, then another site's turn."""
@@ -42,7 +46,8 @@ async def roll_up(context: JobContext, *, site_id: str) -> None:
         done = await _pass(context.db, site)
         settled += done
         if done == 0:
-            break
+            # Somebody else is at this site, and may have begun before these readings came.
+            await asyncio.sleep(OTHERS_TAKE_S)
     _log.debug("rolled_up", site_id=site_id, marks=settled)
 
 

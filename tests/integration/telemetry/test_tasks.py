@@ -1,5 +1,6 @@
 """The job after ingest, and the sweeps."""
 
+import asyncio
 import functools
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
@@ -80,6 +81,19 @@ async def test_a_late_job_makes_one_pass_while_a_fresh_reading_of_any_site_waits
     assert cast(FakeJobs, context.jobs).names() == [tasks.LATE_JOB]
     await fresh.roll_up()
     await tasks.roll_up_late(context, site_id=str(home.site_id))
+    assert await waiting(home) == 0
+
+
+async def test_a_job_comes_again_while_somebody_else_is_at_the_site(home: Home, roof: SimulatedSite) -> None:
+    home.arrival = MORNING.end
+    async with home.db.transaction(SYSTEM) as other:
+        assert await queue.try_lock_site(other, home.site_id)
+        # The other one has looked at the queue before this reading came.
+        await home.send(observe(home, roof, MORNING.end))
+        job = asyncio.create_task(tasks.roll_up(context_of(home), site_id=str(home.site_id)))
+        await asyncio.sleep(0.3)
+        assert not job.done()
+    await job
     assert await waiting(home) == 0
 
 
