@@ -31,6 +31,9 @@ _SETTINGS = {
 }
 
 
+REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.TransactionRollbackError)
+"""A row that is there already, a number that a column cannot hold, a deadlock: nothing was committed, and parts of it may be welcome."""
+
 _CUT = (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 """The server went away in the middle; nothing was committed, or the batch is a repeat when it comes again."""
 

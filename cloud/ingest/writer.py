@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
-
-from cloud.core.bulk import BulkLane
+from cloud.core.bulk import REFUSED, BulkLane
 from cloud.core.db import TenantContext
 from cloud.core.errors import OverloadedError
 from cloud.core.log import get_logger
@@ -27,9 +25,6 @@ WORTH_A_SECOND_GROUP = 600
 READINGS_PER_GROUP = 4_000
 WAITING = 160
 """Batches that may wait; the next one is told to come back, which is cheaper for both sides than a long wait."""
-
-_WRITTEN_ALONE = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.TransactionRollbackError)
-"""A reading that is there already, a number that a column cannot hold, a deadlock: the other batches of the group are not to suffer."""
 
 _Group = asyncio.Task[list[Outcome]]
 
@@ -131,7 +126,7 @@ class BatchWriter:
         try:
             async with self._lane.transaction(_context_of(deliveries)) as pg:
                 return await take_new_batches(pg, deliveries, self._memory)
-        except _WRITTEN_ALONE as error:
+        except REFUSED as error:
             _log.info("batches_written_alone", batches=len(deliveries), reason=type(error).__name__)
         # One after the other, on one connection; what fails alone too fails for itself.
         alone = [await asyncio.gather(self._write_alone(delivery), return_exceptions=True) for delivery in deliveries]
