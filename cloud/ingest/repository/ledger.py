@@ -172,7 +172,7 @@ class SiteCounts:
     """What has arrived of a site.
 
     Attributes:
-        readings: raw rows.
+        readings: in the database, as rows or packed.
         duplicates: readings that arrived again in another flush and were not stored twice.
         quarantined: readings that could not be rows.
         dirty: quarter-hours of devices that wait to be computed.
@@ -189,7 +189,8 @@ async def site_counts(conn: AsyncConnection, site_id: UUID) -> SiteCounts:
     pg = await asyncpg_of(conn)
     record = await pg.fetchrow(
         """
-        SELECT (SELECT count(*) FROM telemetry_readings WHERE site_id = $1) AS readings,
+        SELECT (SELECT count(*) FROM telemetry_readings WHERE site_id = $1)
+                   + (SELECT coalesce(sum(readings), 0) FROM telemetry_days WHERE site_id = $1) AS readings,
                (SELECT coalesce(sum(duplicates), 0) FROM ingest_batches WHERE site_id = $1) AS duplicates,
                (SELECT count(*) FROM quarantined_readings WHERE site_id = $1) AS quarantined,
                (SELECT count(*) FROM rollup_dirty WHERE site_id = $1) AS dirty
