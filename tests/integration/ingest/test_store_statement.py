@@ -44,9 +44,7 @@ async def test_marks_and_counts_are_those_of_the_rules(db: Database, plant: Plan
     ids = {device.number: device.id for device in known.values()}
     rows = [
         RawRow(ids[number], moment_of(at_us), 1, Quality(quality), {}, {})
-        for number, at_us, quality in zip(
-            readings.device_numbers, readings.moments_us, readings.qualities, strict=True
-        )
+        for number, at_us, quality in zip(readings.device_numbers, readings.moments_us, readings.qualities, strict=True)
     ]
     found = await rows_of(db, plant, "SELECT device_id, bucket, priority FROM rollup_dirty ORDER BY 1, 2")
     assert [(row["device_id"], row["bucket"], row["priority"] == 0) for row in found] == [
