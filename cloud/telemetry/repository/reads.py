@@ -3,20 +3,22 @@
 Series come as one row of arrays for each line: a point then costs a tenth of what a row of its own would.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
 from cloud.ingest.days.repository import readings
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
+from cloud.telemetry.repository.arrays import moments_of
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
-from cloud.telemetry.rules.context import UNUSABLE
+from cloud.telemetry.rules.channels import Stretch
 from cloud.telemetry.rules.facts import Flow
 from cloud.telemetry.rules.series import GaugeColumns, Resolution
 from shared.periods import Window
@@ -120,35 +122,76 @@ def _plain(expression: str) -> str:
 _EXTRA_NUMBER = "CASE jsonb_typeof(extra -> $6) WHEN 'number' THEN (extra ->> $6)::double precision END"
 
 
-async def channel_slots(
-    conn: AsyncConnection, site_id: UUID, devices: Iterable[AskedDevice], *, metric: str, edges: Sequence[datetime]
-) -> dict[UUID | None, Slots]:
-    """Plain mean, minimum and maximum of a channel's usable raw readings in each period between edges."""
+async def channel_stretches(
+    conn: AsyncConnection, site_id: UUID, devices: Iterable[AskedDevice], *, metric: str, window: Window
+) -> dict[UUID, list[Stretch]]:
+    """A channel's readings of every UTC day that a window touches, by device.
+
+    A packed day comes as the arrays that it is: unfolding forty thousand readings in the database takes ten times as long as reading
+    them here.
+    """
     ids = {device.number: device.id for device in devices}
     column = RAW_COLUMNS.get(metric)
-    mean, low, high = "avg(value)", "min(value)", "max(value)"
-    if column is not None:
-        # Seven digits, as the values have.
-        mean, low, high = _plain("avg(value)::real"), _plain("min(value)"), _plain("max(value)")
-    relation = _relation("device_number", "at", "quality", column or "extra", first="$4", last="$5")
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT device_number, array_agg(slot - 1), array_agg(mean), array_agg(low), array_agg(high) FROM (
-            SELECT device_number, slot, {mean} AS mean, {low} AS low, {high} AS high FROM (
-                SELECT device_number, width_bucket(at, $3::timestamptz[]) AS slot, {column or _EXTRA_NUMBER} AS value
-                FROM ({relation}) AS stored WHERE quality & {UNUSABLE} = 0 AND $6::text IS NOT NULL
-            ) AS reading WHERE value IS NOT NULL GROUP BY device_number, slot
-        ) AS period GROUP BY device_number
-        """,  # noqa: S608 -- a column of our own
-        site_id,
-        list(ids),
-        list(edges),
-        edges[0],
-        edges[-1],
-        metric,
+    asked = site_id, list(ids), window.start, window.end, metric
+    if column is not None:
+        statement = _STRETCHES.format(rows="json_agg(value)", value=column, days=f"to_json(d.{column})", array=column)
+        return _by_device(await pg.fetch(statement, *asked), ids)
+    try:
+        return _by_device(await pg.fetch(_EXTRA_STRETCHES, *asked), ids)
+    except msgspec.DecodeError:  # a word among the numbers, which is told apart at twice the price
+        return _by_device(await pg.fetch(_MIXED_STRETCHES, *asked), ids)
+
+
+_STRETCHES = """
+SELECT d.device_number, ({days})::text, d.quality, NULL::bytea, (extract(epoch FROM d.first_at) * 1000000)::bigint, d.step_us,
+    d.at_offset_us
+FROM telemetry_days AS d
+WHERE d.site_id = $1 AND d.device_number = ANY ($2::integer[]) AND d.day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+    AND d.day <= ($4::timestamptz AT TIME ZONE 'UTC')::date AND d.{array} IS NOT NULL AND $5::text IS NOT NULL
+UNION ALL
+SELECT device_number, ({rows})::text, CASE WHEN bool_or(quality <> 0) THEN array_agg(quality) END, array_send(array_agg(at)),
+    NULL, NULL, NULL
+FROM (
+    SELECT device_number, at, quality, {value} AS value FROM telemetry_readings
+    WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $3 AND at < $4 ORDER BY device_number, at
+) AS reading GROUP BY device_number
+"""
+_JOINED = "'[' || string_agg(coalesce({}, 'null'), ',') || ']'"
+_EXTRA_STRETCHES, _MIXED_STRETCHES = (
+    _STRETCHES.format(
+        rows=_JOINED.format("value"),
+        value=value.format("extra"),
+        days=f"SELECT {_JOINED.format(value.format('one'))} FROM (SELECT unnest(d.extra) AS one) AS each",  # noqa: S608 -- expressions of our own
+        array="extra",
     )
-    return {ids[number]: Slots(*columns) for number, *columns in records}
+    for value in ("{} ->> $5", "({} -> $5)::text")
+)
+
+_floats = msgspec.json.Decoder(list[float | None])
+
+
+def _by_device(records: Iterable[asyncpg.Record], ids: Mapping[int, UUID]) -> dict[UUID, list[Stretch]]:
+    found: dict[UUID, list[Stretch]] = {}
+    for number, values, quality, moments, *grid in records:
+        numbers = _numbers(values)
+        places = moments_of(moments) if moments is not None else _grid_moments(len(numbers), *grid)
+        found.setdefault(ids[number], []).append(Stretch(places, numbers, quality))
+    return found
+
+
+def _numbers(column: str) -> list[float | None]:
+    """Numbers of a JSON array; a word among them is none."""
+    try:
+        return _floats.decode(column)
+    except msgspec.ValidationError:
+        return [value if type(value) in {int, float} else None for value in msgspec.json.decode(column)]
+
+
+def _grid_moments(count: int, first_us: int, step_us: int, offsets_us: Sequence[int] | None) -> Sequence[int]:
+    """Moments of a packed day: an even grid, and how far each reading is from its place on it."""
+    grid = range(first_us, first_us + count * step_us, step_us) if count > 1 else [first_us]
+    return grid if offsets_us is None else [at + offset for at, offset in zip(grid, offsets_us, strict=True)]
 
 
 async def gauge_slots(

@@ -12,6 +12,7 @@ from cloud.sites.schemas import SiteOut
 from cloud.telemetry.answers import Answer, Line, Span
 from cloud.telemetry.repository import reads
 from cloud.telemetry.repository.reads import AskedDevice, RawColumns, Slots
+from cloud.telemetry.rules.channels import period_values
 from cloud.telemetry.rules.series import (
     ENERGY_METRICS,
     MAX_POINTS,
@@ -26,6 +27,7 @@ from cloud.telemetry.rules.series import (
     unit_of,
 )
 from cloud.telemetry.schemas import DayEnergy, Energy
+from shared.counters import unix_us
 from shared.metrics import UnknownMetricError, metric_of
 from shared.periods import Window, day_of, days_between, zone_of
 
@@ -199,7 +201,7 @@ class _Reader:
         ids = [device.id for device in self.devices]
         flow = ENERGY_METRICS.get(metric)
         if flow is None and self.devices and is_channel(metric):
-            return await reads.channel_slots(conn, site.id, self.devices, metric=_raw_key(metric), edges=edges)
+            return await self._channels(metric, edges)
         if flow is None:
             columns = gauge_columns(metric, is_site=not ids)
             return await reads.gauge_slots(conn, site.id, ids, columns=columns, edges=edges)
@@ -208,6 +210,18 @@ class _Reader:
         zone = zone_of(site.timezone)
         keys = edges[:-1] if self.taken is Resolution.HOUR else [day_of(start, zone) for start in edges[:-1]]
         return await reads.energy_summaries(conn, site.id, ids, flow=flow, resolution=self.taken, keys=keys)
+
+    async def _channels(self, metric: str, edges: Sequence[datetime]) -> dict[UUID | None, Slots]:
+        """Plain mean, minimum and maximum of a channel's usable raw readings."""
+        moments, window = [unix_us(edge) for edge in edges], Window(edges[0], edges[-1])
+        found = await reads.channel_stretches(
+            self.conn, self.site.id, self.devices, metric=_raw_key(metric), window=window
+        )
+        slots: dict[UUID | None, Slots] = {}
+        for device_id, stretches in found.items():
+            known = period_values(stretches, moments)
+            slots[device_id] = Slots(known.places, known.means, lows=known.lows, highs=known.highs)
+        return slots
 
 
 def _raw_key(metric: str) -> str:

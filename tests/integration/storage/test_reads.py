@@ -54,3 +54,20 @@ async def test_rows_and_packed_days_answer_alike(db: Database, plant: Plant, met
     for until in (DAY + timedelta(days=1), date(2026, 6, 9)):
         assert await pack_closed_days(db, before=until, now=NOW) > 0
         assert await series(db, plant, metric, limit=limit) == before
+
+
+async def test_a_word_among_numbers_is_left_out_packed_or_not(db: Database, plant: Plant) -> None:
+    told = ["380.5", '"off, \\"really\\""', "381.5", "null", '"nan"', "true"]
+    async with db.transaction(SYSTEM) as conn:
+        pg = await asyncpg_of(conn)
+        number = await number_of(pg, plant.inverter_id)
+        rows = day_of_rows(plant, number, start=MIDNIGHT)
+        for place, row in enumerate(rows):
+            row |= {"extra": f'{{"dc_voltage_v.pv1": {told[place % len(told)]}}}', "quality": 0}
+        await write(pg, rows)
+    before = await series(db, plant, "dc_voltage_v.pv1")
+    slots = before["slots"][plant.inverter_id]
+    assert set(slots.lows) == {380.5}
+    assert set(slots.highs) == {381.5}
+    assert await pack_closed_days(db, before=DAY + timedelta(days=1), now=NOW) > 0
+    assert (await series(db, plant, "dc_voltage_v.pv1"))["slots"] == before["slots"]
