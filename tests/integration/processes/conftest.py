@@ -26,6 +26,7 @@ from cloud.embedded.process import free_port
 from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
 from cloud.fleet.tables import EdgeGateway
 from shared.readings import Value
+from shared.wire import SCHEMA_VERSION
 from tests.integration.telemetry.home import Home, make_home
 from tests.plants import Plant
 
@@ -105,15 +106,21 @@ class Agent:
     async def send(self, client: Client, device_id: UUID, at: datetime, **values: Value) -> None:
         """One reading, acknowledged."""
         self.seq += 1
-        block = {
+        stretch = {
             "device_id": str(device_id),
+            "seqs": [self.seq],
             "offsets_ms": [0],
             "quality": [0],
             "values": {key: [value] for key, value in values.items()},
         }
-        flush = {"seq": self.seq, "started_at": at.isoformat(), "time_quality": "synced", "blocks": [block]}
-        # The first version of the wire, which every later cloud takes.
-        body = {"schema_version": 1, "epoch": str(self.epoch), "flushes": [flush]}
+        body = {
+            "schema_version": SCHEMA_VERSION,
+            "epoch": str(self.epoch),
+            "first_seq": self.seq,
+            "last_seq": self.seq,
+            "started_at": at.isoformat(),
+            "stretches": [stretch],
+        }
         headers = {"Authorization": f"Bearer {self.credential}"}
         answer = await client.http.post("/api/v1/edge/readings", json=body, headers=headers)
         assert answer.status_code == httpx.codes.OK, answer.text
