@@ -58,12 +58,20 @@ async def any_live(conn: AsyncConnection) -> bool:
 
 
 async def try_lock_site(conn: AsyncConnection, site_id: UUID) -> bool:
-    """Be the only one to roll up this site until the transaction ends; False if somebody else is."""
+    """Be the only one to roll up this site until the transaction ends; False if somebody else is.
+
+    The transaction's statements are few, long and always the same, and their arrays tell the planner nothing: each is planned once for a
+    connection. Planning them anew would take as long as executing them.
+    """
     pg = await asyncpg_of(conn)
-    locked: bool = await pg.fetchval(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended('telemetry roll-up ' || $1::uuid::text, 0))", site_id
+    locked, *_ = await pg.fetchrow(
+        """
+        SELECT pg_try_advisory_xact_lock(hashtextextended('telemetry roll-up ' || $1::uuid::text, 0)),
+            set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true)
+        """,
+        site_id,
     )
-    return locked
+    return bool(locked)
 
 
 async def marks(conn: AsyncConnection, site_id: UUID, *, limit: int) -> list[Mark]:

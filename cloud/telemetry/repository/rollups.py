@@ -123,16 +123,19 @@ async def save(
     for is_site in (False, True):
         told = [(key, row) for key, row in rows if (key[0] is None) is is_site]
         deleted = [key for key in gone if (key[0] is None) is is_site]
-        if told or deleted:
-            columns = _columns(level, told)
+        if deleted:
+            first, last = min(key[1] for key in deleted), max(key[1] for key in deleted)
+            ids = [str(device_id) for device_id in {key[0] for key in deleted} if device_id is not None]
+            keys = _literals(len(level.period) + 1, deleted)
+            await pg.execute(_DELETES[level.table, is_site], site.id, array_literal(ids), str(first), str(last), *keys)
+        if told:
             await pg.execute(
-                _STATEMENTS[level.table, is_site],
+                _UPSERTS[level.table, is_site],
                 site.id,
                 site.organization_id,
                 computed_at,
-                site.zone.key,
-                *_literals(len(level.period) + 1, deleted),
-                *columns,
+                *([site.zone.key] if level.has_zone else []),
+                *_columns(level, told),
             )
 
 
@@ -146,49 +149,51 @@ def _columns(level: Level, told: Sequence[tuple[Key, QuarterHour | Summary]]) ->
     numbers = list(zip(*map(attrgetter(*level.numbers), (row for _, row in told)), strict=True))
     texts = [
         json_literal(column) if level.types[name] == "jsonb" else array_literal(column)
-        for name, column in zip(level.numbers, numbers or [()] * len(level.numbers), strict=True)
+        for name, column in zip(level.numbers, numbers, strict=True)
     ]
     return [*_literals(len(level.period) + 1, (key for key, _ in told)), *texts]
 
 
-def _statement(level: Level, *, is_site: bool) -> str:
-    """Delete what is gone and upsert the rest, in one round trip.
+def _delete(level: Level, *, is_site: bool) -> str:
+    """Parameters: site, devices, first and last value of the period's first column, and keys by column.
 
-    Parameters: site, organisation, moment, zone, keys of what is gone by column, keys and numbers of the rows by column.
+    Devices and both ends are there so that only these rows are looked at, in these partitions.
     """
     keys = ("device_id", *level.period)
     types = {"device_id": "uuid"} | dict(level.types)
-    first_gone, first_told = 5, 5 + len(keys)
-    gone = ", ".join(f"${first_gone + at}::text::{types[name]}[]" for at, name in enumerate(keys))
-    told = ", ".join(_array(f"${first_told + at}", types[name]) for at, name in enumerate((*keys, *level.numbers)))
-    numbers = (*level.numbers, *(("timezone",) if level.has_zone else ()), "algorithm_version")
-    stamps = ("computed_at",) if level is QUARTER_HOURS else ("computed_at", "updated_at")
-    given = {
-        "site_id": "$1",
-        "organization_id": "$2",
-        "timezone": "$4",
-        "algorithm_version": str(ALGORITHM_VERSION),
-        **dict.fromkeys(stamps, "$3"),
-    }
-    inserted = ("site_id", "organization_id", *keys, *numbers, *stamps)
-    values = ", ".join(given.get(name, f"told.{name}") for name in inserted)
-    scope = "stored.device_id IS NULL" if is_site else "stored.device_id = gone.device_id"
-    same_period = " AND ".join(f"stored.{name} = gone.{name}" for name in level.period)
-    before, after = (", ".join(f"{row}.{name}" for name in numbers) for row in ("stored", "excluded"))
-    # Every name in the statement is a column of our own tables. The zone stands in it for tables without one, which PostgreSQL
-    # otherwise could not type.
+    gone = ", ".join(_array(f"${position}", types[name]) for position, name in enumerate(keys, start=5))
+    compared = level.period if is_site else keys
+    first, kind = level.period[0], types[level.period[0]]
+    scope = "device_id IS NULL AND $2::text IS NOT NULL" if is_site else "device_id = ANY ($2::text::uuid[])"
     return f"""
-        WITH gone AS (
-            DELETE FROM {level.table} AS stored USING unnest({gone}) AS gone ({", ".join(keys)})
-            WHERE stored.site_id = $1 AND {scope} AND {same_period} AND $4::text IS NOT NULL
-        )
+        DELETE FROM {level.table}
+        WHERE site_id = $1 AND {scope} AND {first} >= $3::text::{kind} AND {first} <= $4::text::{kind}
+            AND ({", ".join(compared)}) IN (SELECT {", ".join(compared)} FROM unnest({gone}) AS gone ({", ".join(keys)}))
+    """  # noqa: S608 -- columns of our own tables
+
+
+def _upsert(level: Level, *, is_site: bool) -> str:
+    """Parameters: site, organisation, moment, the zone where the level has one, then keys and numbers by column."""
+    keys = ("device_id", *level.period)
+    types = {"device_id": "uuid"} | dict(level.types)
+    zone = {"timezone": "$4"} if level.has_zone else {}
+    columns = (*keys, *level.numbers)
+    told = ", ".join(_array(f"${position}", types[name]) for position, name in enumerate(columns, start=4 + len(zone)))
+    numbers = (*level.numbers, *zone, "algorithm_version")
+    stamps = ("computed_at",) if level is QUARTER_HOURS else ("computed_at", "updated_at")
+    given = {"site_id": "$1", "organization_id": "$2", "algorithm_version": str(ALGORITHM_VERSION), **zone}
+    given |= dict.fromkeys(stamps, "$3")
+    inserted = ("site_id", "organization_id", *keys, *numbers, *stamps)
+    before, after = (", ".join(f"{row}.{name}" for name in numbers) for row in ("stored", "excluded"))
+    return f"""
         INSERT INTO {level.table} AS stored ({", ".join(inserted)})
-        SELECT {values} FROM unnest({told}) AS told ({", ".join((*keys, *level.numbers))})
+        SELECT {", ".join(given.get(name, f"told.{name}") for name in inserted)}
+        FROM unnest({told}) AS told ({", ".join(columns)})
         ON CONFLICT (site_id, {"" if is_site else "device_id, "}{", ".join(level.period)})
             WHERE device_id IS {"" if is_site else "NOT "}NULL
         DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in (*numbers, *stamps))}
         WHERE ({before}) IS DISTINCT FROM ({after})
-    """  # noqa: S608 -- see above
+    """  # noqa: S608 -- columns of our own tables; the rows travel as parameters
 
 
 def _array(parameter: str, kind: str) -> str:
@@ -197,12 +202,9 @@ def _array(parameter: str, kind: str) -> str:
     return f"{parameter}::text::{kind}[]"
 
 
-_STATEMENTS = {
-    (level.table, is_site): _statement(level, is_site=is_site)
-    for level in (QUARTER_HOURS, HOURS, DAYS, MONTHS)
-    for is_site in (True, False)
-}
-
+_LEVELS = [(level, is_site) for level in (QUARTER_HOURS, HOURS, DAYS, MONTHS) for is_site in (True, False)]
+_UPSERTS = {(level.table, is_site): _upsert(level, is_site=is_site) for level, is_site in _LEVELS}
+_DELETES = {(level.table, is_site): _delete(level, is_site=is_site) for level, is_site in _LEVELS}
 
 _SITE_COLUMNS = tuple(name for name in QUARTER_HOURS.numbers if name != "metrics")
 """What the site's quarter-hours are made of: all but the metrics that only the device has."""

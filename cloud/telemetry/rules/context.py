@@ -70,6 +70,8 @@ class Timeline:
     def of_columns(cls, moments: Sequence[int], quality: Sequence[int], columns: Mapping[str, Column]) -> "Timeline":
         """From columns in order of time."""
         counters = [columns[name] for name in COUNTERS if name in columns]
+        if not any(bits & UNUSABLE for bits in set(quality)) and any(None not in column for column in counters):
+            return cls(moments, quality, columns, moments)
         rows = zip(moments, quality, zip(*counters, strict=True), strict=True) if counters else ()
         nothing = len(counters)
         anchors = [at for at, bits, values in rows if not bits & UNUSABLE and values.count(None) != nothing]

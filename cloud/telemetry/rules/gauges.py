@@ -6,6 +6,7 @@ them lie in a quarter-hour) is worked out once for all gauges that were sampled 
 
 import bisect
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -49,7 +50,8 @@ class Cut(NamedTuple):
         last: index of the first sample after it.
         covered_us: microseconds of the window between samples that are near enough.
         head: what it has of the stretch that ends with its first sample, or in which it lies.
-        tail: what it has of the stretch that begins with its last sample.
+        tail: what it has of the stretch that begins with its last sample, unless it has all of it.
+        is_whole: whether it has all of the stretch that begins with its last sample, as where polls meet its edges.
     """
 
     first: int
@@ -57,6 +59,7 @@ class Cut(NamedTuple):
     covered_us: int
     head: _Part | None
     tail: _Part | None
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,9 @@ class Cover:
     @classmethod
     def of(cls, moments: Sequence[int], *, longest: int) -> "Cover":
         """Work out once what every window and every value needs."""
-        spans, covered, total = [], [0], 0
-        for t0, t1 in itertools.pairwise(moments):
-            span = t1 - t0
-            if not 0 < span <= longest:
-                span = 0
-            total += span
-            spans.append(span)
-            covered.append(total)
-        return cls(moments, longest, spans, covered)
+        steps = map(operator.sub, moments[1:], moments)
+        spans = [step if 0 < step <= longest else 0 for step in steps]
+        return cls(moments, longest, spans, list(itertools.accumulate(spans, initial=0)))
 
     def cuts(self, edges: Sequence[int]) -> list[Cut]:
         """What the windows between consecutive edges have of the samples."""
@@ -97,7 +94,8 @@ class Cover:
             head = self._part(first - 1, start, end)
             tail = self._part(last - 1, start, end) if last > first else None
             covered += (head[2] if head else 0) + (tail[2] if tail else 0)
-            cuts.append(Cut(first, last, covered, head, tail))
+            is_whole = tail is not None and tail[2] == tail[3]
+            cuts.append(Cut(first, last, covered, head, None if is_whole else tail, is_whole))
         return cuts
 
     def _part(self, index: int, start: int, end: int) -> _Part | None:
@@ -143,15 +141,16 @@ class Samples:
         """The course in each of the windows that the cover has cut."""
         values, areas = self.values, self.areas
         found: list[Course | None] = []
-        for first, last, covered, head, tail in cuts:
+        for first, last, covered, head, tail, is_whole in cuts:
             area = _area(values, head) if head else 0.0
             if last <= first:
                 found.append(Course(area / covered, None, None, None, covered) if covered else None)
                 continue
             # Added one by one: other ways of summing differ in the last digit, some of them from one Python to the next.
-            for between in areas[first : last - 1]:
+            for between in areas[first : last if is_whole else last - 1]:
                 area += between
-            area += _area(values, tail) if tail else 0.0
+            if not is_whole:
+                area += _area(values, tail) if tail else 0.0
             inside = values[first:last]
             mean = area / covered if covered else sum(inside) / len(inside)
             found.append(Course(mean, min(inside), max(inside), inside[-1], covered))

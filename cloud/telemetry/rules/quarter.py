@@ -98,11 +98,9 @@ OWN_COLUMNS = frozenset(
 _OTHER_GAUGES = tuple(
     name for name, metric in METRICS.items() if metric.rollup in {Rollup.MEAN, Rollup.LAST} and name not in OWN_COLUMNS
 )
-
-
+_OTHERS = frozenset(_OTHER_GAUGES)
 _GAUGES = frozenset({*OWN_COLUMNS, *_OTHER_GAUGES, PLANE_OF_ARRAY})
-
-
+_ORDER = (*_OTHER_GAUGES, *sorted(OWN_COLUMNS), PLANE_OF_ARRAY, GENERATION)
 _WH = {flow: f"{flow.value}_wh" for flow in Flow}
 _BRIDGED_WH = {flow: f"{flow.value}_bridged_wh" for flow in Flow}
 
@@ -141,24 +139,27 @@ def device_hours(timeline: Timeline, window: Window, device: DeviceFacts, site: 
     edges = range(start, end + 1, _QUARTER_US)
     tallies = [tally for hour in range(start, end, _HOUR_US) for tally in _energies(columns, hour)]
     heard = [bisect.bisect_left(columns.heard, edge) for edge in edges]
-    courses = _courses(columns, edges)
+    cuts = columns.valid.cuts(edges)
+    courses = _courses(columns, edges, cuts)
     rows = []
-    for index, (tally, cut) in enumerate(zip(tallies, columns.valid.cuts(edges), strict=True)):
+    for index, (tally, cut) in enumerate(zip(tallies, cuts, strict=True)):
         if heard[index + 1] > heard[index] or tally.columns:
             told = {key: course for key, found in courses.items() if (course := found[index]) is not None}
             rows.append(_quarter(window.start + index * QUARTER_HOUR, tally, told, cut, device))
     return rows
 
 
-def _courses(columns: DeviceColumns, edges: Sequence[int]) -> dict[str, list[Course | None]]:
-    """The courses of all gauges between the edges."""
-    cuts: dict[int, list[Cut]] = {}
+def _courses(columns: DeviceColumns, edges: Sequence[int], valid: list[Cut]) -> dict[str, list[Course | None]]:
+    """The courses of all gauges between the edges, in the order of the catalogue."""
+    cuts = {id(columns.valid): valid}
     found = {}
-    for key, samples in columns.gauges.items():
-        alike = cuts.get(id(samples.cover))
-        if alike is None:
-            alike = cuts[id(samples.cover)] = samples.cover.cuts(edges)
-        found[key] = samples.courses(alike)
+    for key in _ORDER:
+        samples = columns.gauges.get(key)
+        if samples is not None:
+            alike = cuts.get(id(samples.cover))
+            if alike is None:
+                alike = cuts[id(samples.cover)] = samples.cover.cuts(edges)
+            found[key] = samples.courses(alike)
     return found
 
 
@@ -242,9 +243,9 @@ def _extremes(prefix: str, course: Course | None) -> dict[str, Any]:
 
 
 def _others(courses: Mapping[str, Course]) -> dict[str, MetricRollup] | None:
-    found = {
-        key: MetricRollup(mean=course.mean, min=course.low, max=course.high, last=course.last)
-        for key in _OTHER_GAUGES
-        if (course := courses.get(key)) is not None
+    found: dict[str, MetricRollup] = {
+        key: {"mean": mean, "min": low, "max": high, "last": last}
+        for key, (mean, low, high, last, _) in courses.items()
+        if key in _OTHERS
     }
     return found or None
