@@ -11,9 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from cloud.accounts.schemas import OrganizationSettings, Retention
+from cloud.core.bulk import BulkConnection
 from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.errors import NotFoundError
 from cloud.core.files import Files
@@ -259,33 +258,33 @@ async def _organization_of(db: Database, site_id: UUID) -> UUID:
     return found
 
 
-async def _lock(pg: asyncpg.Connection, span: Span) -> None:
+async def _lock(pg: BulkConnection, span: Span) -> None:
     """Nobody rolls this site up, and no reading is added to the day, until the transaction ends."""
     await catalogue.lock_rollups(pg, span.site_id)
     if span.kind is Kind.RAW:
         await packing.lock_day(pg, span.site_id, span.first_day)
 
 
-async def _entry(pg: asyncpg.Connection, span: Span) -> Catalogued | None:
+async def _entry(pg: BulkConnection, span: Span) -> Catalogued | None:
     found = await catalogue.entries(pg, span.site_id, first=span.first_day, last=span.first_day, kinds=(span.kind,))
     return found[0] if found else None
 
 
-async def _has_rows(pg: asyncpg.Connection, span: Span) -> bool:
+async def _has_rows(pg: BulkConnection, span: Span) -> bool:
     if span.kind is Kind.RAW:
         return bool(await catalogue.raw_days_of(pg, span.site_id, first=span.first_day, last=span.last_day))
     columns = await rows.rollup_columns(pg, span)
     return any(column.values for column in columns.values())
 
 
-async def _collect(pg: asyncpg.Connection, span: Span, *, now: datetime) -> dict[str, FileColumn]:
+async def _collect(pg: BulkConnection, span: Span, *, now: datetime) -> dict[str, FileColumn]:
     if span.kind is not Kind.RAW:
         return await rows.rollup_columns(pg, span)
     await _pack(pg, span, await catalogue.devices_with_rows(pg, span), now=now)
     return await rows.raw_columns(pg, span)
 
 
-async def _pack(pg: asyncpg.Connection, span: Span, numbers: Sequence[int], *, now: datetime) -> None:
+async def _pack(pg: BulkConnection, span: Span, numbers: Sequence[int], *, now: datetime) -> None:
     for number in numbers:
         await packing.pack_day(pg, DeviceDay(span.site_id, span.organization_id, number, span.first_day), now=now)
 
@@ -327,7 +326,7 @@ async def _content(files: Files, entry: Catalogued) -> bytes:
     return content
 
 
-async def _put_back(pg: asyncpg.Connection, span: Span, content: bytes, *, now: datetime) -> None:
+async def _put_back(pg: BulkConnection, span: Span, content: bytes, *, now: datetime) -> None:
     columns = from_parquet(content)
     if span.kind is not Kind.RAW:
         await rows.put_back_rollup(pg, span, columns)

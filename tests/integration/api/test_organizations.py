@@ -49,13 +49,46 @@ async def test_another_organisation_does_not_exist(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("retention", "field"),
+    [
+        ({"raw_days": 29}, "raw_days"),
+        ({"raw_days": 3_661}, "raw_days"),
+        ({"quarter_hour_days": 399}, "quarter_hour_days"),
+        ({"raw_days": 800}, "retention"),
+        ({"hour_days": 700}, "retention"),
+        ({"day_days": 9}, "day_days"),
+    ],
+)
+async def test_numbers_are_kept_within_bounds(api: Api, retention: dict[str, int], field: str) -> None:
+    ali = await api.person("ali@example.com")
+    body = {"name": "Ravi Solar", "slug": "ravi-solar", "settings": {"retention": retention}}
+    refused = await api.call("POST", "/organizations", ali, json=body)
+    assert refused.status_code == 422
+    assert field in refused.json()["errors"][0]["field"]
+
+
+async def test_how_long_numbers_are_kept_can_be_changed(api: Api) -> None:
+    ali = await api.person("ali@example.com")
+    created = await api.call("POST", "/organizations", ali, json={"name": "Ravi Solar", "slug": "ravi-solar"})
+    path = created.headers["location"].removeprefix("/api/v1")
+    change = {"settings": {"retention": {"raw_days": 365}}}
+    changed = await api.call("PATCH", path, ali, json=change, headers={"If-Match": '"1"'})
+    assert changed.json()["settings"]["retention"] == {"raw_days": 365}
+
+
 async def test_the_creator_owns_a_new_organisation(api: Api) -> None:
     ali = await api.person("ali@example.com")
     body = {"name": "Ravi Solar", "slug": "ravi-solar", "website": "https://example.pk", "settings": {"language": "ur"}}
     created = await api.call("POST", "/organizations", ali, json=body)
     assert created.status_code == 201, created.text
     assert created.json()["owner_id"] == str(ali.id)
-    assert created.json()["settings"] == {"language": "ur", "timezone": "Asia/Karachi", "currency": "PKR"}
+    assert created.json()["settings"] == {
+        "language": "ur",
+        "timezone": "Asia/Karachi",
+        "currency": "PKR",
+        "retention": {"raw_days": 90, "quarter_hour_days": 731, "hour_days": 1827},
+    }
     path = created.headers["location"].removeprefix("/api/v1")
     assert (await api.call("GET", path, ali)).headers["etag"] == '"1"'
     me = (await api.call("GET", "/auth/me", ali)).json()
