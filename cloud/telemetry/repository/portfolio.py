@@ -27,61 +27,85 @@ _SUMS = ", ".join(
         "sum(energy_generated_kwh) FILTER (WHERE self_consumed_kwh IS NOT NULL) AS generated_of_known_use",
         "sum(energy_consumed_kwh) FILTER (WHERE energy_imported_kwh IS NOT NULL) AS consumed_of_known_import",
         "sum(energy_imported_kwh) FILTER (WHERE energy_consumed_kwh IS NOT NULL) AS imported_of_known_use",
-        "count(DISTINCT site_id) FILTER (WHERE energy_generated_kwh IS NOT NULL) AS sites_with_data",
     ]
 )
 """Every energy, and what a share needs: generation and use are only held against each other where both were measured."""
 
-# A site's day is its own local day, so that each site's today, month and year are looked up by its own calendar.
-_SITE_CALENDAR = """
-    SELECT id AS site_id, ($2::timestamptz AT TIME ZONE timezone)::date AS today FROM sites WHERE id = ANY ($1::uuid[])
+_ONE_EACH = "count(energy_generated_kwh) AS sites_with_data"
+"""Sites whose generation is known, where every site has one row."""
+
+# A scope without limits has NULL for its organisations. The status is compared as text: of an enum, the planner may not use statistics
+# on a table with policies, and takes it that no row is left.
+_SITES_IN_SCOPE = """
+    SELECT id AS site_id, timezone FROM sites
+    WHERE status::text <> 'decommissioned' AND ($1::uuid[] IS NULL OR organization_id = ANY ($1::uuid[]))
 """
+_THOSE_SITES = "site_id = ANY (ARRAY (SELECT site_id FROM calendar)) AND device_id IS NULL"
+"""Without devices, so that each site is found in the index of site rows."""
+
+_MANY_EACH = """
+    (SELECT count(*) FROM (
+        SELECT FROM months WHERE energy_generated_kwh IS NOT NULL AND {} GROUP BY site_id
+    ) AS site) AS sites_with_data
+"""
+# A site's day is its own local day, so that each site's today, month and year are looked up by its own calendar.
 _TOTALS = f"""
-    WITH calendar AS MATERIALIZED ({_SITE_CALENDAR})
-    SELECT 'today' AS span, NULL::date AS since, {_SUMS}
+    WITH calendar AS MATERIALIZED (
+        SELECT site_id, ($2::timestamptz AT TIME ZONE timezone)::date AS today FROM ({{sites}}) AS site
+    ), months AS MATERIALIZED (
+        SELECT site_id, year, month, {", ".join(_SUMMED)}, year = extract(year FROM today)::integer AS is_this_year,
+            month = extract(month FROM today)::integer AS is_month_of_today
+        FROM telemetry_monthly_summary JOIN calendar USING (site_id) WHERE device_id IS NULL
+    )
+    SELECT 'today' AS span, NULL::date AS since, (SELECT count(*) FROM calendar) AS sites, {_SUMS}, {_ONE_EACH}
     FROM calendar JOIN telemetry_daily_summary USING (site_id) WHERE device_id IS NULL AND summary_date = today
     UNION ALL
-    SELECT 'month', NULL, {_SUMS}
-    FROM calendar JOIN telemetry_monthly_summary USING (site_id)
-    WHERE device_id IS NULL AND year = extract(year FROM today)::integer AND month = extract(month FROM today)::integer
+    SELECT 'month', NULL, NULL, {_SUMS}, {_ONE_EACH} FROM months WHERE is_this_year AND is_month_of_today
     UNION ALL
-    SELECT 'year', NULL, {_SUMS}
-    FROM calendar JOIN telemetry_monthly_summary USING (site_id)
-    WHERE device_id IS NULL AND year = extract(year FROM today)::integer
+    SELECT 'year', NULL, NULL, {_SUMS}, {_MANY_EACH.format("is_this_year")} FROM months WHERE is_this_year
     UNION ALL
-    SELECT 'lifetime', min(make_date(year, month, 1)) FILTER (WHERE energy_generated_kwh IS NOT NULL), {_SUMS}
-    FROM calendar JOIN telemetry_monthly_summary USING (site_id) WHERE device_id IS NULL
+    SELECT 'lifetime', min(make_date(year, month, 1)) FILTER (WHERE energy_generated_kwh IS NOT NULL), NULL,
+        {_SUMS}, {_MANY_EACH.format("true")}
+    FROM months
+"""  # noqa: S608 -- columns of our own
+_TOTALS_IN_SCOPE = _TOTALS.format(sites=_SITES_IN_SCOPE)
+_TOTALS_OF_SITE = _TOTALS.format(sites="SELECT id AS site_id, timezone FROM sites WHERE id = $1")
+
+_DAYS_IN_SCOPE = f"""
+    WITH calendar AS MATERIALIZED ({_SITES_IN_SCOPE}), day AS (
+        SELECT summary_date, {_SUMS}, {_ONE_EACH} FROM telemetry_daily_summary
+        WHERE {_THOSE_SITES} AND summary_date >= $2 AND summary_date <= $3 GROUP BY summary_date
+    )
+    SELECT (SELECT count(*) FROM calendar) AS sites, day.* FROM (SELECT) AS one LEFT JOIN day ON true
 """  # noqa: S608 -- columns of our own
 
 
-async def energy_totals(conn: AsyncConnection, site_ids: Sequence[UUID], *, now: datetime) -> dict[str, asyncpg.Record]:
-    """Energies of these sites together: `today`, `month`, `year` and `lifetime`, by each site's own calendar."""
+def _organizations(scope: Scope) -> list[UUID] | None:
+    return None if scope.everything else sorted(scope.organization_ids)
+
+
+async def totals_in_scope(conn: AsyncConnection, scope: Scope, *, now: datetime) -> dict[str, asyncpg.Record]:
+    """Energies of all sites in scope that are not decommissioned: `today`, `month`, `year` and `lifetime`, by each site's own calendar.
+
+    `sites` of `today` counts the sites.
+    """
     pg = await asyncpg_of(conn)
-    return {record["span"]: record for record in await pg.fetch(_TOTALS, site_ids, now)}
+    return {record["span"]: record for record in await pg.fetch(_TOTALS_IN_SCOPE, _organizations(scope), now)}
 
 
-async def days_of_sites(
-    conn: AsyncConnection, site_ids: Sequence[UUID], *, first: date, last: date
-) -> dict[date, asyncpg.Record]:
-    """Energies of these sites together, by local day."""
+async def totals_of_site(conn: AsyncConnection, site_id: UUID, *, now: datetime) -> dict[str, asyncpg.Record]:
+    """The same of one site."""
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(
-        f"""
-        SELECT summary_date, {_SUMS} FROM telemetry_daily_summary
-        WHERE site_id = ANY ($1::uuid[]) AND device_id IS NULL AND summary_date >= $2 AND summary_date <= $3
-        GROUP BY summary_date
-        """,  # noqa: S608 -- columns of our own
-        site_ids,
-        first,
-        last,
-    )
-    return {record["summary_date"]: record for record in records}
+    return {record["span"]: record for record in await pg.fetch(_TOTALS_OF_SITE, site_id, now)}
 
 
-async def site_ids_in(conn: AsyncConnection, scope: Scope) -> list[UUID]:
-    """Every site in scope that has not been decommissioned."""
-    statement = scoped(select(Site.id).where(Site.status != SiteStatus.DECOMMISSIONED), Site.organization_id, scope)
-    return list((await conn.execute(statement)).scalars())
+async def days_in_scope(
+    conn: AsyncConnection, scope: Scope, *, first: date, last: date
+) -> tuple[int, dict[date, asyncpg.Record]]:
+    """How many sites are in scope and not decommissioned, and their energies together by local day."""
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(_DAYS_IN_SCOPE, _organizations(scope), first, last)
+    return records[0]["sites"], {record["summary_date"]: record for record in records if record["summary_date"]}
 
 
 async def page_of_sites(
@@ -98,7 +122,9 @@ async def page_of_sites(
 # The fence (OFFSET 0) keeps the view whole for each site of the page, so that it reads this site's devices only and not
 # those of every site that the person may see.
 _GLANCE = f"""
-    WITH calendar AS MATERIALIZED ({_SITE_CALENDAR})
+    WITH calendar AS MATERIALIZED (
+        SELECT id AS site_id, ($2::timestamptz AT TIME ZONE timezone)::date AS today FROM sites WHERE id = ANY ($1::uuid[])
+    )
     SELECT calendar.*, live.*, day.*, month.*, open.*
     FROM calendar
     CROSS JOIN LATERAL (

@@ -28,15 +28,14 @@ _PLAIN = tuple(name for name in FlowTotals.model_fields if not name.endswith("_p
 
 async def site_summary(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> SiteSummary:
     """Today, this month, this year and all time of one site."""
-    spans = await repository.energy_totals(conn, [site.id], now=now)
-    return SiteSummary(site_id=site.id, timezone=site.timezone, **_spans(spans, sites=1, now=now))
+    spans = await repository.totals_of_site(conn, site.id, now=now)
+    return SiteSummary(site_id=site.id, timezone=site.timezone, **_spans(spans, now=now))
 
 
 async def summary(conn: AsyncConnection, scope: Scope, *, now: datetime) -> Summary:
     """Today, this month, this year and all time of every site in scope together."""
-    site_ids = await repository.site_ids_in(conn, scope)
-    spans = await repository.energy_totals(conn, site_ids, now=now)
-    return Summary(**_spans(spans, sites=len(site_ids), now=now))
+    spans = await repository.totals_in_scope(conn, scope, now=now)
+    return Summary(**_spans(spans, now=now))
 
 
 async def energy(conn: AsyncConnection, scope: Scope, *, first: date, last: date) -> PortfolioEnergy:
@@ -46,13 +45,12 @@ async def energy(conn: AsyncConnection, scope: Scope, *, first: date, last: date
         ValidationFailedError: if the last day is before the first, or there are too many.
     """
     check_days(first, last)
-    site_ids = await repository.site_ids_in(conn, scope)
-    rows = await repository.days_of_sites(conn, site_ids, first=first, last=last)
+    sites, rows = await repository.days_in_scope(conn, scope, first=first, last=last)
     days = [
         PortfolioDay(date=day, **_totals(rows[day])) if day in rows else PortfolioDay(date=day)
         for day in days_between(first, last)
     ]
-    return PortfolioEnergy(sites=len(site_ids), first_day=first, last_day=last, days=days)
+    return PortfolioEnergy(sites=sites, first_day=first, last_day=last, days=days)
 
 
 async def page(conn: AsyncConnection, scope: Scope, paging: Paging, *, now: datetime) -> Page[PortfolioSite]:
@@ -72,9 +70,9 @@ def _at_a_glance(site: Mapping[str, Any], row: Mapping[str, Any]) -> PortfolioSi
     return PortfolioSite(**{**known, **named, **energies, "site_id": site["id"]})
 
 
-def _spans(rows: Mapping[str, Mapping[str, Any]], *, sites: int, now: datetime) -> dict[str, Any]:
+def _spans(rows: Mapping[str, Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
     totals = {span: FlowTotals(**_totals(row)) for span, row in rows.items()}
-    return {**totals, "since": rows["lifetime"]["since"], "sites": sites, "at": now}
+    return {**totals, "since": rows["lifetime"]["since"], "sites": rows["today"]["sites"], "at": now}
 
 
 def _totals(row: Mapping[str, Any]) -> dict[str, Any]:
