@@ -1,32 +1,22 @@
-"""Raw readings, as the rules need them. All access of telemetry to the raw table is here."""
+"""What decides about an hour, found in raw readings however far away it is: the long way, one device at a time.
+
+The short one, which is enough where a device was heard all the time, is `repository.stretches`.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import REAL, Float
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
-from cloud.ingest.days.repository import nearest, readings
-from cloud.ingest.tables import TelemetryReading
+from cloud.ingest.days.repository import nearest
 from cloud.telemetry.repository.archive import found, refuse_away
-from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE, Timeline
+from cloud.telemetry.repository.stretches import near
+from cloud.telemetry.rules.context import BASES, LOOK_BACK, REACH, UNUSABLE, Asked, Timeline
 from cloud.telemetry.rules.facts import COUNTERS
-from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
-from shared.counters import unix_us
 from shared.periods import Window
 
-NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Float))
-"""Columns of the raw table that hold numbers."""
-
-_GAUGES = frozenset(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, REAL))
-
 _DEVICE = "= (SELECT number FROM devices WHERE site_id = $1 AND id = $2)"
-
-
-def as_double(column: str) -> str:
-    """A raw column as SQL of double precision: of a gauge the shortest decimal, by way of text (229.1, not 229.10000610351562)."""
-    return f"{column}::text::double precision AS {column}" if column in _GAUGES else column
 
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -66,15 +56,6 @@ async def anchors_after(
     return found(moments, away)
 
 
-_RELATION = readings(("at", "quality", *NUMERIC_COLUMNS, "extra"), device=_DEVICE, first=_MOMENT_3, last=_MOMENT_4)
-_READINGS = f"""
-SELECT at, quality, {", ".join(as_double(name) for name in NUMERIC_COLUMNS)},
-    CASE jsonb_typeof(extra -> '{PLANE_OF_ARRAY}') WHEN 'number'
-        THEN (extra ->> '{PLANE_OF_ARRAY}')::double precision END AS plane_of_array
-FROM ({_RELATION}) AS reading ORDER BY at
-"""  # noqa: S608 -- our own column names
-
-
 async def readings_between(
     conn: AsyncConnection, site_id: UUID, device_id: UUID, *, first: datetime, last: datetime
 ) -> Timeline:
@@ -84,17 +65,8 @@ async def readings_between(
         ArchivedError: if some of that time is only in the archive.
     """
     await refuse_away(conn, site_id, first=first, last=last)
-    pg = await asyncpg_of(conn)
-    records = await pg.fetch(_READINGS, site_id, device_id, first, last)
-    if not records:
-        return Timeline((), (), {}, ())
-    moments, quality, *columns = zip(*records, strict=True)
-    told = {
-        key: column
-        for key, column in zip((*NUMERIC_COLUMNS, PLANE_OF_ARRAY), columns, strict=True)
-        if column.count(None) != len(column)
-    }
-    return Timeline.of_columns([unix_us(at) for at in moments], quality, told)
+    (loaded,) = await near(conn, site_id, [Asked(device_id, first, last)])
+    return Timeline((), (), {}, ()) if loaded is None else loaded.stretch.timeline
 
 
 async def context_of(

@@ -4,20 +4,25 @@ The short way to what a roll-up needs; `repository.raw` is the long one, which l
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import Float
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
 from cloud.ingest.days.repository import readings
+from cloud.ingest.tables import TelemetryReading
 from cloud.telemetry.repository.arrays import floats_of, moments_of
-from cloud.telemetry.repository.raw import NUMERIC_COLUMNS
 from cloud.telemetry.rules.context import REACH, Asked, Stretch, Timeline
 from cloud.telemetry.rules.quarter import PLANE_OF_ARRAY
 from shared.counters import unix_us
+
+NUMERIC_COLUMNS = tuple(column.name for column in TelemetryReading.__table__.columns if isinstance(column.type, Float))
+"""Columns of the raw table that hold numbers."""
 
 _REACH_US = REACH // timedelta(microseconds=1)
 _KEYS = (*NUMERIC_COLUMNS, PLANE_OF_ARRAY)
@@ -53,7 +58,7 @@ _LATER = _exists("at > asked.last AND at <= asked.last + $5::interval", f"day >=
 # The rows come in order as a rule, since the index and the partitions have it; sorting them once more would cost as much as reading them.
 _STRETCHES = f"""
 SELECT asked.place, {_EARLIER} AS has_earlier, {_LATER} AS has_later, EXISTS (
-    SELECT FROM telemetry_archives WHERE site_id = $1 AND kind = 'raw' AND is_away
+    SELECT FROM telemetry_archives WHERE site_id = $1 AND is_away
         AND first_day <= {_NEWEST_DAY} AND last_day >= {_OLDEST_DAY}
 ) AS is_away, told.*
 FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS asked (device_id, first, last, place)
@@ -67,12 +72,29 @@ CROSS JOIN LATERAL (
 """  # noqa: S608 -- our own column names
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A stretch of a device, and whether it may be trusted to be all there is.
+
+    Attributes:
+        is_away: readings of that time or near it, or what was made of them, are only in the archive.
+    """
+
+    stretch: Stretch
+    is_away: bool
+
+
 async def stretches(conn: AsyncConnection, site_id: UUID, asked: Sequence[Asked]) -> list[Stretch | None]:
     """Readings of stretches of time, in the order asked for.
 
     Returns:
-        None for a stretch near which readings are only in the archive, and for a device that the site does not have.
+        None for a stretch near which something is only in the archive, and for a device that the site does not have.
     """
+    return [None if one is None or one.is_away else one.stretch for one in await near(conn, site_id, asked)]
+
+
+async def near(conn: AsyncConnection, site_id: UUID, asked: Sequence[Asked]) -> list[Near | None]:
+    """The same, whatever is in the archive; None for a device that the site does not have."""
     pg = await asyncpg_of(conn)
     records = await pg.fetch(
         _STRETCHES,
@@ -82,16 +104,13 @@ async def stretches(conn: AsyncConnection, site_id: UUID, asked: Sequence[Asked]
         [one.last for one in asked],
         REACH,
     )
-    found: list[Stretch | None] = [None] * len(asked)
+    found: list[Near | None] = [None] * len(asked)
     for place, has_earlier, has_later, is_away, *columns in records:
-        if not is_away:
-            one = asked[place - 1]
-            first, last = unix_us(one.first), unix_us(one.last)
-            found[place - 1] = Stretch(
-                _timeline(*columns),
-                first if has_earlier else first - _REACH_US,
-                last if has_later else last + _REACH_US,
-            )
+        one = asked[place - 1]
+        first, last = unix_us(one.first), unix_us(one.last)
+        known_from = first if has_earlier else first - _REACH_US
+        known_until = last if has_later else last + _REACH_US
+        found[place - 1] = Near(Stretch(_timeline(*columns), known_from, known_until), is_away)
     return found
 
 
