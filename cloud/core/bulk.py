@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import make_url
 
 from cloud.core.db import CONNECT_TIMEOUT_S, DatabaseBusyError, TenantContext, unavailable
-from cloud.core.errors import OverloadedError
+from cloud.core.errors import CloudError, OverloadedError
 
 BulkConnection: TypeAlias = asyncpg.Connection
 """One transaction's connection; JSON goes in as text."""
@@ -112,12 +112,19 @@ class BulkLane:
             conn = await self._acquired(pool)
             try:
                 await conn.execute(_begin(context))
-                yield conn
+                try:
+                    yield conn
+                except _CUT:
+                    raise
+                except (asyncpg.PostgresError, CloudError):
+                    # asyncpg would do it too, but logs it as an error: these are everyday.
+                    await conn.execute("ROLLBACK")
+                    raise
                 await conn.execute("COMMIT")
             except _CUT as error:
                 raise unavailable(self._url, error) from error
             finally:
-                # Rolls back what was not committed: see `_reset`.
+                # Rolls back whatever else was not committed: see `_reset`.
                 await pool.release(conn)
         finally:
             self._under_way -= 1

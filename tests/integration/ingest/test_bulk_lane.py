@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Protocol
 
+import asyncpg
 import pytest
 
 from cloud.core.bulk import BulkLane
 from cloud.core.db import NOBODY, SYSTEM, Database, DatabaseBusyError, DatabaseUnavailableError
-from cloud.core.errors import OverloadedError
+from cloud.core.errors import ConflictError, OverloadedError
 from tests.plants import Plant, make_plant
 
 COUNT_SITES = "SELECT count(*) FROM sites"
@@ -47,6 +48,26 @@ async def test_an_exception_rolls_back_and_the_connection_goes_on(lane: BulkLane
         await change_and_fail()
     async with lane.transaction(plant.edge.context) as pg:
         assert await pg.fetchval("SELECT name FROM sites") == "ali's roof"
+
+
+@pytest.mark.parametrize("error", [ConflictError("a gap"), None])
+async def test_a_refusal_is_rolled_back_without_an_alarm(
+    lane: BulkLane, plant: Plant, caplog: pytest.LogCaptureFixture, error: Exception | None
+) -> None:
+    """None: the database itself refuses."""
+
+    async def change_and_refuse() -> None:
+        async with lane.transaction(plant.edge.context) as pg:
+            await pg.execute("UPDATE sites SET name = 'changed'")
+            if error is not None:
+                raise error
+            await pg.execute("SELECT 1 / 0")
+
+    with pytest.raises((ConflictError, asyncpg.DivisionByZeroError)):
+        await change_and_refuse()
+    async with lane.transaction(plant.edge.context) as pg:
+        assert await pg.fetchval("SELECT name FROM sites") == "ali's roof"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_cancelled_transaction_is_rolled_back(lane: BulkLane, plant: Plant) -> None:
