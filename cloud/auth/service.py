@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from uuid import UUID
 
 import jwt
@@ -31,6 +31,7 @@ REUSE_GRACE = timedelta(seconds=10)
 
 _ALGORITHM = "EdDSA"
 _AUDIENCE = "solar-hub-api"
+_TOKENS_REMEMBERED = 10_000
 _HASHES_AT_ONCE = 2
 """Each takes a core for a tenth of a second and 64 MiB; more at once would starve the threads that jobs and files need."""
 
@@ -80,6 +81,8 @@ class AccessTokens:
         self._key = key
         self._public = key.public_key()
         self._issuer = issuer
+        # Whose signature is good stays good; whether it is still in time is looked at anew with every request.
+        self._signed = lru_cache(maxsize=_TOKENS_REMEMBERED)(self._check_signature)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "AccessTokens":
@@ -120,6 +123,21 @@ class AccessTokens:
         Raises:
             UnauthenticatedError: `token_expired`, or `token_invalid` for anything that this installation did not sign.
         """
+        user_id, expires = self._signed(token)
+        if expires <= now:
+            raise UnauthenticatedError(
+                "The access token has expired; use the refresh token, or log in again.",
+                code="token_expired",
+                challenge='Bearer error="invalid_token", error_description="expired"',
+            )
+        return user_id
+
+    def _check_signature(self, token: str) -> tuple[UUID, datetime]:
+        """Whom a token was issued for, and until when.
+
+        Raises:
+            UnauthenticatedError: for anything that this installation did not sign.
+        """
         try:
             claims = jwt.decode(
                 token,
@@ -142,13 +160,7 @@ class AccessTokens:
                 code="token_invalid",
                 challenge='Bearer error="invalid_token"',
             ) from None
-        if expires <= now:
-            raise UnauthenticatedError(
-                "The access token has expired; use the refresh token, or log in again.",
-                code="token_expired",
-                challenge='Bearer error="invalid_token", error_description="expired"',
-            )
-        return user_id
+        return user_id, expires
 
 
 @dataclass(frozen=True, slots=True)

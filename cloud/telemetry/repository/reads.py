@@ -288,11 +288,10 @@ async def energy_summaries(
         keys[0],
         keys[-1],
     )
-    places = {place: index for index, place in enumerate(keys)}
     found: dict[UUID | None, Slots] = {}
     for device_id, periods, kwh in records:
-        known = [(places[at], value) for at, value in zip(periods, kwh, strict=True) if at in places]
-        found[device_id] = _energies([place for place, _ in known], [value for _, value in known])
+        known = dict(zip(periods, kwh, strict=True))
+        found[device_id] = _energies(range(len(keys)), [known.get(key) for key in keys])
     return found
 
 

@@ -206,7 +206,8 @@ def _hour_edges(window: Window, days: Sequence[Window]) -> list[datetime]:
     end = window.start
     for day in days:
         start = day.start + max(0, (window.start - day.start) // HOUR) * HOUR
-        while start < min(day.end, window.end):
+        until = min(day.end, window.end)
+        while start < until:
             edges.append(start)
             start += HOUR
         end = min(start, day.end)
