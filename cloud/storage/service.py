@@ -5,7 +5,7 @@ changed nothing, or is done again by the next run.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -35,7 +35,9 @@ RESTORED_FOR = timedelta(days=7)
 RECALLED_FOR = timedelta(hours=1)
 """What a roll-up needed may go again as soon as nothing near it waits."""
 
-SITES_PER_ROUND = 200
+SPANS_PER_ROUND = 500
+DEVICE_DAYS_PER_ROUND = 5_000
+RECALLS_PER_ROUND = 200
 
 
 class ArchiveDamagedError(SolarHubError):
@@ -56,12 +58,15 @@ class Moved:
     rows: int = 0
     size_bytes: int = 0
 
-    def and_also(self, entry: Catalogued) -> "Moved":
-        """One file more."""
-        return Moved(self.files + 1, self.rows + entry.rows, self.size_bytes + entry.size_bytes)
+    def and_all(self, entries: Iterable[Catalogued]) -> "Moved":
+        """More files."""
+        moved = self
+        for entry in entries:
+            moved = Moved(moved.files + 1, moved.rows + entry.rows, moved.size_bytes + entry.size_bytes)
+        return moved
 
 
-async def pack_closed_days(db: Database, *, before: date, now: datetime, limit: int = SITES_PER_ROUND) -> int:
+async def pack_closed_days(db: Database, *, before: date, now: datetime, limit: int = DEVICE_DAYS_PER_ROUND) -> int:
     """Pack every device's days before a day; each device-day is a transaction of its own.
 
     Returns:
@@ -81,24 +86,24 @@ async def pack_closed_days(db: Database, *, before: date, now: datetime, limit: 
             packed += 1
 
 
-async def clear_partitions(db: Database, *, packed_before: date, gone_before: date) -> int:
-    """Give back the space of emptied partitions; those that end before `gone_before` go altogether.
+async def clear_partitions(db: Database, table: str, *, before: date, gone_before: date) -> int:
+    """Give back the space of a table's emptied partitions that begin before a day; those before `gone_before` go altogether.
 
     Returns:
         Partitions cleared.
     """
     cleared = 0
     async with db.transaction(SYSTEM) as conn:
-        firsts = await catalogue.oldest_partitions(await asyncpg_of(conn), "telemetry_readings", before=packed_before)
+        firsts = await catalogue.oldest_partitions(await asyncpg_of(conn), table, before=before)
     for first in firsts:
         async with db.transaction(SYSTEM) as conn:
             pg = await asyncpg_of(conn)
-            cleared += await catalogue.clear_partition(pg, "telemetry_readings", first, for_good=first < gone_before)
+            cleared += await catalogue.clear_partition(pg, table, first, for_good=first < gone_before)
     return cleared
 
 
-async def enforce_retention(db: Database, files: Files, *, now: datetime, limit: int = SITES_PER_ROUND) -> Moved:
-    """Archive and drop what has outlived its organisation's classes."""
+async def enforce_retention(db: Database, files: Files, *, now: datetime) -> Moved:
+    """Archive and drop what has outlived its organisation's classes; what cannot be archived stays, and holds nothing else up."""
     moved = Moved()
     async with db.transaction(SYSTEM) as conn:
         organizations = await catalogue.organizations(await asyncpg_of(conn))
@@ -106,13 +111,35 @@ async def enforce_retention(db: Database, files: Files, *, now: datetime, limit:
         retention = retention_of(settings)
         for kind in Kind:
             before = rules.first_kept(retention, kind, now.date())
-            async with db.transaction(SYSTEM) as conn:
-                pg = await asyncpg_of(conn)
-                due = await catalogue.due(pg, organization_id, kind, before=before, now=now, limit=limit)
-            for site_id, first_day in due:
-                entry = await archive_span(db, files, span_of(site_id, organization_id, kind, first_day), now=now)
-                moved = moved if entry is None else moved.and_also(entry)
+            moved = moved.and_all(await _archive_due(db, files, organization_id, kind, before=before, now=now))
     return moved
+
+
+async def _archive_due(
+    db: Database, files: Files, organization_id: UUID, kind: Kind, *, before: date, now: datetime
+) -> list[Catalogued]:
+    written: list[Catalogued] = []
+    failed: set[Span] = set()
+    while True:
+        async with db.transaction(SYSTEM) as conn:
+            pg = await asyncpg_of(conn)
+            due = await catalogue.due(
+                pg, organization_id, kind, before=before, now=now, limit=SPANS_PER_ROUND + len(failed)
+            )
+        spans = [span_of(site_id, organization_id, kind, first_day) for site_id, first_day in due]
+        left = [span for span in spans if span not in failed]
+        if not left:
+            return written
+        for span in left:
+            try:
+                entry = await archive_span(db, files, span, now=now)
+            except (ArchiveDamagedError, packing.PackingError) as error:
+                _log.error("archiving_failed", site_id=str(span.site_id), day=str(span.first_day), error=str(error))
+                entry = None
+            if entry is None:
+                failed.add(span)
+            else:
+                written.append(entry)
 
 
 def retention_of(settings: Mapping[str, Any] | str) -> Retention:
@@ -148,7 +175,7 @@ async def archive_days(
     for day in days:
         span = span_of(site_id, organization_id, Kind.RAW, day)
         entry = await archive_span(db, files, span, now=now, keep=keep)
-        moved = moved if entry is None else moved.and_also(entry)
+        moved = moved if entry is None else moved.and_all([entry])
     return moved
 
 
@@ -167,7 +194,7 @@ async def restore_days(db: Database, files: Files, site_id: UUID, *, first: date
     moved = Moved()
     for entry in found:
         if await restore_span(db, files, entry.span, now=now, keep_until=now + RESTORED_FOR):
-            moved = moved.and_also(entry)
+            moved = moved.and_all([entry])
     return moved
 
 
@@ -222,7 +249,7 @@ async def restore_span(db: Database, files: Files, span: Span, *, now: datetime,
     return True
 
 
-async def serve_recalls(db: Database, files: Files, *, now: datetime, limit: int = SITES_PER_ROUND) -> int:
+async def serve_recalls(db: Database, files: Files, *, now: datetime, limit: int = RECALLS_PER_ROUND) -> int:
     """Bring back what waiting roll-ups need. A damaged file keeps its own marks waiting and nobody else's.
 
     Returns:

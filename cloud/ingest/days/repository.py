@@ -163,7 +163,9 @@ WITH placed AS (
     WINDOW w AS (ORDER BY at)
 ), grid AS MATERIALIZED (
     SELECT min(at_us) AS at_us, min(received_us) AS received_us, (min(array[at_us, seq]))[2] AS seq,
-        coalesce(mode() WITHIN GROUP (ORDER BY seq_difference), 0) AS seq_step,
+        -- An agent counts by one; numbers from nowhere get no grid rather than one that runs out of bigint.
+        CASE WHEN max(seq) - min(seq) <= 1000000000000000 AND abs(mode() WITHIN GROUP (ORDER BY seq_difference)) <= 1000000000
+            THEN mode() WITHIN GROUP (ORDER BY seq_difference) ELSE 0 END AS seq_step,
         coalesce((extract(epoch FROM mode() WITHIN GROUP (ORDER BY difference)) * 1000000)::bigint, 0) AS step_us
     FROM placed
 ), ordered AS (

@@ -113,16 +113,18 @@ async def due(
 ) -> list[tuple[UUID, date]]:
     """Sites and first days of what lies before a day and may go: nothing near it waits to be computed, nobody asked to keep it."""
     if kind is Kind.RAW:
-        old = "SELECT site_id, day AS first_day FROM telemetry_days WHERE organization_id = $1 AND day < ($2 AT TIME ZONE 'UTC')::date"
+        table, first_day, is_old = "telemetry_days", "day", "day < ($2 AT TIME ZONE 'UTC')::date"
     else:
         table, moment = ROLLUPS[kind]
-        old = f"""
-            SELECT DISTINCT site_id, date_trunc('month', {moment} AT TIME ZONE 'UTC')::date AS first_day FROM {table}
-            WHERE organization_id = $1 AND {moment} < $2
-        """  # noqa: S608 -- our own names
+        first_day, is_old = f"date_trunc('month', {moment} AT TIME ZONE 'UTC')::date", f"{moment} < $2"
+    # By way of the sites, whose index the old days are found with.
+    old = f"""
+        SELECT DISTINCT s.id AS site_id, {first_day} AS first_day FROM sites AS s JOIN {table} AS kept ON kept.site_id = s.id
+        WHERE s.organization_id = $1 AND {is_old}
+    """  # noqa: S608 -- our own names
     records = await pg.fetch(
         f"""
-        SELECT DISTINCT site_id, first_day FROM ({old}) AS t WHERE {_SETTLED.format(reach=_REACH_DAYS, kind=kind.value)}
+        SELECT site_id, first_day FROM ({old}) AS t WHERE {_SETTLED.format(reach=_REACH_DAYS, kind=kind.value)}
         ORDER BY first_day, site_id LIMIT $4
         """,  # noqa: S608 -- our own names
         organization_id,

@@ -58,7 +58,7 @@ async def raw_columns(pg: asyncpg.Connection, span: Span) -> dict[str, FileColum
         f"""
         SELECT v.id::text, d.device_number, d.readings, d.first_at, d.step_us, d.at_offset_us, d.first_received_at,
             d.received_offset_us, d.first_seq, d.seq_step, d.seq_offset, d.quality, {arrays}
-        FROM telemetry_days AS d JOIN devices AS v ON v.site_id = d.site_id AND v.number = d.device_number
+        FROM telemetry_days AS d LEFT JOIN devices AS v ON v.site_id = d.site_id AND v.number = d.device_number
         WHERE d.site_id = $1 AND d.day = $2 ORDER BY d.device_number
         """,  # noqa: S608 -- our own column names
         span.site_id,

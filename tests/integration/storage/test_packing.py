@@ -33,6 +33,7 @@ DAY = date(2026, 6, 1)
 MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 9, 3, tzinfo=UTC)
 END = MIDNIGHT + timedelta(days=1)
+READINGS = "telemetry_readings"
 
 REAL_NAMES = sorted(name for name, kind in MEASURED.items() if type(kind).__name__ == "REAL")
 DOUBLE_NAMES = sorted(name for name, kind in MEASURED.items() if type(kind).__name__ in {"Double", "DOUBLE_PRECISION"})
@@ -282,10 +283,10 @@ async def test_an_emptied_partition_gives_its_space_back_and_later_goes(
         await write(bare, day_of_rows(plant, number, step_s=3600, start=MIDNIGHT + timedelta(days=days)))
     second = DAY + timedelta(days=1)
     await pack_closed_days(db, before=second, now=NOW)
-    assert await clear_partitions(db, packed_before=second, gone_before=DAY) == 1
+    assert await clear_partitions(db, READINGS, before=second, gone_before=DAY) == 1
     assert await bare.fetchval("SELECT pg_relation_size('telemetry_readings_p20260601')") == 0
-    assert await clear_partitions(db, packed_before=second, gone_before=DAY) == 0
-    assert await clear_partitions(db, packed_before=NOW.date(), gone_before=NOW.date()) == 1
+    assert await clear_partitions(db, READINGS, before=second, gone_before=DAY) == 0
+    assert await clear_partitions(db, READINGS, before=NOW.date(), gone_before=NOW.date()) == 1
     assert await bare.fetchval("SELECT to_regclass('telemetry_readings_p20260601')") is None
     assert await bare.fetchval("SELECT count(*) FROM telemetry_readings_p20260602") == 24
 
