@@ -214,13 +214,15 @@ def _places(
     ):
         return everything
     kept = []
-    for index in everything:
-        if stretch.seqs[index] <= after_seq:
+    begins: dict[int, int] = {}
+    for index, seq in enumerate(stretch.seqs):
+        begin = begins.setdefault(seq, index)
+        if seq <= after_seq:
             continue
         if device is not None and _EARLIEST_US <= moments_us[index] <= times.latest_us:
             kept.append(index)
         else:
-            result.rejected.append(_rejected(stretch, index, known=device is not None, now=times.now))
+            result.rejected.append(_rejected(stretch, index, begin, known=device is not None, now=times.now))
     return kept
 
 
@@ -342,14 +344,14 @@ def _values_at(stretch: Stretch, index: int) -> dict[str, Value]:
     return {key: cells[index] for key, cells in stretch.values.items()}
 
 
-def _rejected(stretch: Stretch, index: int, *, known: bool, now: datetime) -> Quarantined:
+def _rejected(stretch: Stretch, index: int, begin: int, *, known: bool, now: datetime) -> Quarantined:
+    """A reading for quarantine; `begin` is the place of the first one of its flush."""
     try:
         at = moment_of(stretch.moments_us[index])
     except OverflowError:
         at = None
     reason = quarantine_reason(at, known=known, now=now) or "time_impossible"
-    seq = stretch.seqs[index]
-    return Quarantined(stretch.device_id, seq, index - stretch.seqs.index(seq), at, reason, _values_at(stretch, index))
+    return Quarantined(stretch.device_id, stretch.seqs[index], index - begin, at, reason, _values_at(stretch, index))
 
 
 class _JudgesByKey(dict[str, _Judge]):

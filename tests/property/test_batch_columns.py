@@ -1,6 +1,7 @@
 """Sorting batches into columns means the same as judging their readings one by one."""
 
 import math
+import time
 from collections.abc import Sequence, Sized
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -25,6 +26,7 @@ from cloud.ingest.rules import (
 from cloud.ingest.schemas import Batch, Cell, Stretch
 from shared.counters import moment_of, unix_us
 from shared.enums import DeviceType, Quality
+from shared.wire import MAX_READINGS_PER_BATCH
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DEVICES = {
@@ -191,3 +193,15 @@ def test_every_number_fits_its_column(batch: Batch) -> None:
     sort_batch(batch, DEVICES, site_id=SITE, now=NOW, into=rows)
     gauges = [value for name, column in rows.columns.items() if name != "energy_total_kwh" for value in column]
     assert all(abs(value) <= LARGEST_REAL for value in gauges if isinstance(value, float))
+
+
+def test_a_very_large_batch_of_nothing_but_strangers_is_no_burden() -> None:
+    """A process serves thousands of gateways: nothing that one of them sends may keep it for long."""
+    n = 4 * MAX_READINGS_PER_BATCH
+    begin_us = unix_us(NOW)
+    stranger = Stretch(UUID(int=3), [*range(1, n + 1)], [begin_us + i for i in range(n)], [0] * n, {KEYS[0]: [1.0] * n})
+    batch = Batch(UUID(int=9), 1, n, [stranger])
+    begun_s = time.process_time()
+    result = sort_batch(batch, DEVICES, site_id=SITE, now=NOW, into=Rows())
+    assert time.process_time() - begun_s < 1, "ten times what it needs"
+    assert len(result.rejected) == n
