@@ -22,6 +22,10 @@ GROUPS = 2
 WORTH_A_SECOND_GROUP = 600
 """Readings that must wait before a second transaction is begun beside the first: for fewer, the round trips cost more than the wait."""
 
+BULKY = 1_000
+"""Batches with more readings are back-fill. They have a line and a transaction of their own: a box that comes back after a week must not
+make those wait that tell what is now."""
+
 READINGS_PER_GROUP = 4_000
 WAITING = 160
 """Batches that may wait; the next one is told to come back, which is cheaper for both sides than a long wait."""
@@ -39,6 +43,23 @@ class _Waiting:
     )
 
 
+@dataclass(slots=True, eq=False)
+class _Line:
+    """Batches that wait for their turn, and how many of their groups are being written."""
+
+    groups_at_once: int
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    groups: int = 0
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether there is work for one more group."""
+        if not self.waiting or self.groups >= self.groups_at_once:
+            return False
+        readings = sum(waiting.delivery.batch.reading_count for waiting in self.waiting)
+        return not self.groups or readings >= WORTH_A_SECOND_GROUP
+
+
 class BatchWriter:
     """Writes the batches of all gateways that one process serves."""
 
@@ -46,7 +67,7 @@ class BatchWriter:
         """On connections of its own."""
         self._lane = lane
         self._memory = Memory()
-        self._waiting: deque[_Waiting] = deque()
+        self._quick, self._bulky = _Line(GROUPS), _Line(1)
         self._groups: dict[_Group, frozenset[object]] = {}
 
     def check_room(self) -> None:
@@ -55,7 +76,7 @@ class BatchWriter:
         Raises:
             OverloadedError: if as many batches wait as may.
         """
-        if len(self._waiting) >= WAITING:
+        if len(self._quick.waiting) + len(self._bulky.waiting) >= WAITING:
             raise OverloadedError(retry_after_s=self._lane.retry_after_s)
 
     async def write(self, delivery: Delivery) -> Arrived:
@@ -68,7 +89,8 @@ class BatchWriter:
         """
         self.check_room()
         waiting = _Waiting(delivery)
-        self._waiting.append(waiting)
+        line = self._bulky if delivery.batch.reading_count > BULKY else self._quick
+        line.waiting.append(waiting)
         self._begin_groups()
         group, place = await waiting.group
         # Whoever stops waiting does not stop the others' transaction.
@@ -83,34 +105,32 @@ class BatchWriter:
             await asyncio.gather(*self._groups, return_exceptions=True)
 
     def _begin_groups(self) -> None:
-        while self._waiting and len(self._groups) < GROUPS:
-            if self._groups and self._waiting_readings() < WORTH_A_SECOND_GROUP:
-                return
-            members = self._next_group()
-            if not members:
-                return
-            group = asyncio.create_task(self._write([member.delivery for member in members]))
-            self._groups[group] = frozenset(member.delivery.edge.gateway_id for member in members)
-            group.add_done_callback(self._ended)
-            for place, member in enumerate(members):
-                if not member.group.done():
-                    member.group.set_result((group, place))
+        for line in (self._quick, self._bulky):
+            while line.may_begin and (members := self._next_group(line)):
+                self._begin_group(line, members)
 
-    def _waiting_readings(self) -> int:
-        return sum(waiting.delivery.batch.reading_count for waiting in self._waiting)
+    def _begin_group(self, line: _Line, members: Sequence[_Waiting]) -> None:
+        def ended(group: _Group) -> None:
+            line.groups -= 1
+            del self._groups[group]
+            self._begin_groups()
 
-    def _ended(self, group: _Group) -> None:
-        del self._groups[group]
-        self._begin_groups()
+        group = asyncio.create_task(self._write([member.delivery for member in members]))
+        line.groups += 1
+        self._groups[group] = frozenset(member.delivery.edge.gateway_id for member in members)
+        group.add_done_callback(ended)
+        for place, member in enumerate(members):
+            if not member.group.done():
+                member.group.set_result((group, place))
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self, line: _Line) -> list[_Waiting]:
         """Take what has waited longest: one batch of each gateway, none of a gateway whose batch is being written."""
         busy: set[object] = set().union(*self._groups.values())
         members: list[_Waiting] = []
         passed: list[_Waiting] = []
         readings = 0
-        while self._waiting and readings < READINGS_PER_GROUP:
-            waiting = self._waiting.popleft()
+        while line.waiting and readings < READINGS_PER_GROUP:
+            waiting = line.waiting.popleft()
             if waiting.group.cancelled():
                 continue
             if waiting.delivery.edge.gateway_id in busy:
@@ -119,7 +139,7 @@ class BatchWriter:
             busy.add(waiting.delivery.edge.gateway_id)
             members.append(waiting)
             readings += waiting.delivery.batch.reading_count
-        self._waiting.extendleft(reversed(passed))
+        line.waiting.extendleft(reversed(passed))
         return members
 
     async def _write(self, deliveries: Sequence[Delivery]) -> list[Outcome]:

@@ -44,6 +44,7 @@ from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
 from cloud.fleet.tables import EdgeGateway
 from shared.enums import DeviceType, ProtocolType
 from shared.periods import quarter_hour_floor
+from tests.bench.support.cpu import parent_of, process_cpu_s, server_cpu_s
 from tests.bench.support.hub import Hub, running_api, running_hub
 from tests.plants import Plant, make_plant
 
@@ -346,7 +347,7 @@ async def going_on(live: Live, http: httpx.AsyncClient, admin_url: str) -> Async
 
 
 @asynccontextmanager
-async def running_ready(hub: Hub, name: str) -> AsyncIterator[None]:
+async def running_ready(hub: Hub, name: str) -> AsyncIterator[int]:
     """A worker or a scheduler that has said that it is ready."""
     command = [program("solarhub"), name]
     async with running(name, command, folder=hub.folder, environment=hub.environment) as child:
@@ -354,7 +355,20 @@ async def running_ready(hub: Hub, name: str) -> AsyncIterator[None]:
             while f"{name}_ready" not in child.log.read_text():
                 child.check()
                 await asyncio.sleep(0.1)
-        yield
+        yield child.process.pid
+
+
+@dataclass
+class Processes:
+    """Whose CPU time is counted."""
+
+    pids: dict[str, int]
+    postmaster: int
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds so far."""
+        found = {name: process_cpu_s(pid) for name, pid in self.pids.items()}
+        return {**found, "postgres": server_cpu_s(self.postmaster), "bench": time.process_time()}
 
 
 async def measure(hub: Hub, *, late_rows: int, live_gateways: int) -> dict[str, Any]:
@@ -369,9 +383,10 @@ async def measure(hub: Hub, *, late_rows: int, live_gateways: int) -> dict[str, 
         boxes = [await enrol(db, f"live{number}", now - timedelta(days=1)) for number in range(live_gateways)]
         await open_accounts(db)
         live = Live(boxes, boxes[:VIEWERS])
-        _, port = await stack.enter_async_context(running_api(hub))
-        for name in ("worker", "scheduler"):
-            await stack.enter_async_context(running_ready(hub, name))
+        api, port = await stack.enter_async_context(running_api(hub))
+        pids = {name: await stack.enter_async_context(running_ready(hub, name)) for name in ("worker", "scheduler")}
+        backend = await admin.fetchval("SELECT pg_backend_pid()")
+        processes = Processes({"api": api.process.pid, **pids}, parent_of(backend))
         limits = httpx.Limits(max_connections=None)
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, limits=limits)
         await stack.enter_async_context(http)
@@ -379,9 +394,9 @@ async def measure(hub: Hub, *, late_rows: int, live_gateways: int) -> dict[str, 
             await asyncio.sleep(WARM_UP_S)
             calm = time.perf_counter()
             await asyncio.sleep(CALM_S)
-            began = time.perf_counter()
+            began, cpu_s = time.perf_counter(), processes.cpu_s()
             await flood.run(http, admin)
-            ended = time.perf_counter()
+            ended, cpu_s_after = time.perf_counter(), processes.cpu_s()
             await asyncio.sleep(5)
         await check(admin, flood, live)
         flooded = lags(live.posts, began, ended, name="live")
@@ -395,7 +410,9 @@ async def measure(hub: Hub, *, late_rows: int, live_gateways: int) -> dict[str, 
             "late_batches_told_to_wait": flood.refused,
             "live_batches_told_to_wait": live.refused,
             **flooded,
+            **lags(live.posts, began, began + flood.accepted_s, name="accepting"),
             **lags(live.posts, calm, began, name="calm"),
+            **{f"cpu_{name}_s": round(cpu_s_after[name] - spent, 1) for name, spent in cpu_s.items()},
         }
 
 
