@@ -29,6 +29,9 @@ LATE_JOB = "telemetry.roll_up_late"
 ROUNDS_PER_SWEEP = 20
 """So much of a long queue is worked off at once where no worker is at it; the next sweep goes on."""
 
+WORKERS_TAKE = timedelta(seconds=5)
+"""Fresh readings that have waited longer than this have no worker, or one that does not keep up."""
+
 AHEAD = timedelta(days=45)
 """Partitions exist this long before they are needed, so that a scheduler that stands still for weeks does no harm."""
 
@@ -57,16 +60,16 @@ async def roll_up_late(context: JobContext, *, site_id: str) -> None:
     for _ in range(LATE_PASSES_PER_JOB):
         done = await _pass(context.db, site)
         settled += done
-        if done == 0 or await _any_live(context.db):
+        if done == 0 or await _oldest_live(context.db) is not None:
             break
     if done and await _most_urgent(context.db, site) is not None:
         await context.jobs.enqueue(LATE_JOB, site_id=site)
     _log.debug("rolled_up_late", site_id=site_id, marks=settled)
 
 
-async def _any_live(db: Database) -> bool:
+async def _oldest_live(db: Database) -> datetime | None:
     async with db.transaction(SYSTEM) as conn:
-        return await queue.any_live(conn)
+        return await queue.oldest_live(conn)
 
 
 async def _most_urgent(db: Database, site_id: UUID) -> int | None:
@@ -84,6 +87,9 @@ async def _pass(db: Database, site_id: UUID) -> int:
 async def sweep(db: Database) -> int:
     """Roll up every site that has waited; the scheduler calls it, several may at once.
 
+    One round over the sites. More of them while nobody's fresh readings are being worked at, or while they wait for so long that no worker
+    seems to be there: a scheduler on the workers' machine must not take their processor from them.
+
     Returns:
         Marks settled.
     """
@@ -92,6 +98,9 @@ async def sweep(db: Database) -> int:
         done = await roll_up_dirty(db, SITES_PER_SWEEP, now=datetime.now(UTC))
         settled += done
         if done == 0:
+            break
+        fresh_since = await _oldest_live(db)
+        if fresh_since is not None and datetime.now(UTC) - fresh_since < WORKERS_TAKE:
             break
     return settled
 

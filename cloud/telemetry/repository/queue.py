@@ -50,11 +50,13 @@ async def most_urgent(conn: AsyncConnection, site_id: UUID) -> int | None:
     return priority
 
 
-async def any_live(conn: AsyncConnection) -> bool:
-    """Whether a fresh reading of any site waits."""
+async def oldest_live(conn: AsyncConnection) -> datetime | None:
+    """Since when a fresh reading of any site waits; None if none does."""
     pg = await asyncpg_of(conn)
-    found: bool = await pg.fetchval("SELECT EXISTS (SELECT FROM rollup_dirty WHERE priority = 0)")
-    return found
+    since: datetime | None = await pg.fetchval(
+        "SELECT marked_at FROM rollup_dirty WHERE priority = 0 ORDER BY marked_at LIMIT 1"
+    )
+    return since
 
 
 async def try_lock_site(conn: AsyncConnection, site_id: UUID) -> bool:

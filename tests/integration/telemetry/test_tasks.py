@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from cloud.core.db import SYSTEM
+from cloud.core.db import SYSTEM, Database
 from cloud.core.files import Files
 from cloud.core.jobs import JobContext
 from cloud.core.settings import Settings
@@ -18,7 +18,7 @@ from cloud.telemetry.service.rollup import roll_up_site
 from edge_agent.drivers.simulated import SimulatedSite
 from shared.periods import Window, day_window, zone_of
 from tests.fakes import FakeJobs
-from tests.integration.telemetry.home import Home, make_home, moments, observe
+from tests.integration.telemetry.home import Home, Sent, make_home, moments, observe
 from tests.plants import make_plant
 
 MORNING = Window(
@@ -112,6 +112,25 @@ async def test_a_long_queue_goes_on_in_the_sweep(
     assert left > 0
     assert await tasks.sweep(home.db) >= left
     assert await tasks.sweep(home.db) == 0
+
+
+@pytest.mark.parametrize(("waited_s", "rounds"), [(0, 1), (60, 3)])
+async def test_the_sweep_leaves_the_processor_to_workers_that_keep_up(
+    home: Home, roof: SimulatedSite, monkeypatch: pytest.MonkeyPatch, waited_s: float, rounds: int
+) -> None:
+    """A mark of another site stands for fresh readings that workers are at, or that no worker is there for."""
+    seen = []
+
+    async def one_round(db: Database, limit: int, *, now: datetime) -> int:
+        seen.append(limit)
+        return 1
+
+    monkeypatch.setattr(tasks, "roll_up_dirty", one_round)
+    monkeypatch.setattr(tasks, "ROUNDS_PER_SWEEP", 3)
+    home.arrival = datetime.now(UTC) - timedelta(seconds=waited_s)
+    await home.send([Sent(home.string_id, home.arrival - timedelta(minutes=1), {"energy_total_kwh": 1.0})])
+    assert await tasks.sweep(home.db) == rounds
+    assert seen == [tasks.SITES_PER_SWEEP] * rounds
 
 
 async def test_partitions_are_there_before_they_are_needed(home: Home) -> None:
