@@ -1,10 +1,14 @@
 """How fast questions about the past and the present are answered through the API: one API process, real servers, one client.
 
-    python tests/bench/series.py [--raw-devices 24] [--questions 100]
+    python -m tests.bench.series [--raw-devices 116] [--rows-days 2] [--questions 100]
 
-A park of 1,000 inverters, some of which have a month of raw readings a minute apart (24 of them: a million rows; 116: five millions),
-stored in the order in which agents send them, with a year of hours; and 500 homes with 1,000 devices and a year of days and months. The
-rows are made by SQL. The last line is one JSON object: milliseconds, p50 and p95, and what a request costs that asks for next to nothing.
+A park of 1,000 inverters, some of which have a month of raw readings a minute apart (116 of them: five million) and a year of hours; and
+500 homes with 1,000 devices and a year of days and months. The newest days of raw readings are rows, those before are packed, as the
+scheduler leaves them; `--rows-days 30` leaves all of them rows. The rows are made by SQL.
+
+The last line is one JSON object. For each question: milliseconds (p50, p95), and the milliseconds of CPU that the API process and
+PostgreSQL spent on one, which say more than the others while something else is running. `nothing` asks for next to nothing: what
+logging in, limits, transactions and HTTP cost.
 """
 
 import argparse
@@ -14,6 +18,8 @@ import json
 import math
 import statistics
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -25,7 +31,9 @@ from cloud.auth import repository as accounts
 from cloud.auth.service import AccessTokens
 from cloud.core.db import SYSTEM, Database
 from cloud.core.settings import load_settings
+from cloud.ingest.days.repository import DeviceDay, lock_day, pack_day
 from shared.enums import UserRole
+from tests.bench.support.cpu import parent_of, process_cpu_s, server_cpu_s
 from tests.bench.support.http_lane import Lane
 from tests.bench.support.hub import Hub, running_api, running_hub
 
@@ -52,13 +60,13 @@ SELECT id, site_id, organization_id, now(), 4.25, CASE device_type WHEN 'inverte
 """
 # As agents send it: ten minutes of each device of a site at a time.
 RAW = """
-INSERT INTO telemetry_readings (site_id, device_id, at, seq, ac_power_kw, dc_power_kw, dc_voltage_v, ac_voltage_v, ac_current_a,
+INSERT INTO telemetry_readings (site_id, device_number, at, seq, ac_power_kw, dc_power_kw, dc_voltage_v, ac_voltage_v, ac_current_a,
     grid_frequency_hz, inverter_temperature_c, energy_total_kwh, energy_today_kwh, operating_state, extra)
-SELECT d.site_id, d.id, at, 1, 5 + sin(n / 90.0), 5.2, 610, 231, 21.6, 50.01, 41, 4000 + n / 12.0, (n % 1440) / 60.0, 'producing',
-    jsonb_build_object('dc_voltage_v.pv1', 600 + n % 30, 'dc_current_a.pv1', 4.2)
-FROM generate_series(0, 1439) minute, (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d,
-    LATERAL (SELECT $3::timestamptz + make_interval(mins => minute) AS at, minute + $4::integer * 1440 AS n) t
-ORDER BY minute / 10, d.name, minute
+SELECT d.site_id, d.number, ($3::date + minute * interval '1 minute') AT TIME ZONE 'UTC', $4::integer * 1440 + minute, 5 + sin(n / 90),
+    5.2, 610, 231, 21.6, 50.01, 41, 4000 + n / 12, minute / 60.0, 'producing',
+    jsonb_build_object('dc_voltage_v.pv1', 600 + minute % 30, 'dc_current_a.pv1', 4.2)
+FROM generate_series(0, 1439, 10) block, (SELECT site_id, number FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d,
+    LATERAL (SELECT minute, ($4::integer * 1440 + minute)::double precision AS n FROM generate_series(block, block + 9) minute) t
 """
 QUARTERS = """
 INSERT INTO telemetry_quarter_hour (site_id, device_id, organization_id, bucket, generated_wh, power_mean_kw, power_min_kw, power_max_kw,
@@ -95,6 +103,12 @@ WHERE organization_id = $1
 """  # noqa: S608 -- our own columns
 
 
+INDEXES = """
+SELECT i.indexrelid::regclass::text AS name, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') AS definition
+FROM pg_index i WHERE i.indrelid = $1::regclass AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+"""
+
+
 @dataclass(frozen=True)
 class Plant:
     """What was made: who may see it, the park and one of its devices, and where the month of raw readings begins."""
@@ -105,6 +119,32 @@ class Plant:
     device: UUID
     start: datetime
     raw_rows: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one question costs.
+
+    Attributes:
+        taken_ms: of each answer.
+        api_ms: CPU of the API process for one answer.
+        database_ms: CPU of PostgreSQL for one answer.
+        size: bytes of the answer.
+    """
+
+    taken_ms: list[float]
+    api_ms: float
+    database_ms: float
+    size: int
+
+    def figures(self, name: str) -> dict[str, float]:
+        """For the last line."""
+        return {
+            f"{name}_p50_ms": round(statistics.median(self.taken_ms), 2),
+            f"{name}_p95_ms": round(p95(self.taken_ms), 2),
+            f"{name}_api_cpu_ms": round(self.api_ms, 2),
+            f"{name}_database_cpu_ms": round(self.database_ms, 2),
+        }
 
 
 async def owner(db: Database, hub: Hub, slug: str) -> tuple[UUID, str]:
@@ -125,17 +165,85 @@ async def owner(db: Database, hub: Hub, slug: str) -> tuple[UUID, str]:
     return organization_id, AccessTokens.from_settings(settings).issue(user_id, now)
 
 
-async def make_plant(hub: Hub, raw_devices: int) -> Plant:
-    """Fill the database. Foreign keys sleep meanwhile: the rows are right by construction."""
+@asynccontextmanager
+async def filler(hub: Hub) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that fills: foreign keys sleep meanwhile, the rows are right by construction."""
+    conn = await asyncpg.connect(hub.admin_url)
+    try:
+        await conn.execute("SET session_replication_role = replica")
+        await conn.execute("SET jit = off")
+        await conn.execute("SET synchronous_commit = off")
+        yield conn
+    finally:
+        await conn.close()
+
+
+@asynccontextmanager
+async def without_indexes(conn: asyncpg.Connection, *tables: str) -> AsyncIterator[None]:
+    """Fill first, then build what is no constraint's index."""
+    definitions = []
+    for table in tables:
+        for index in await conn.fetch(INDEXES, table):
+            definitions.append(index["definition"])
+            await conn.execute(f"DROP INDEX {index['name']}")
+    yield
+    for definition in definitions:
+        await conn.execute(definition, timeout=300)
+
+
+async def add_readings(conn: asyncpg.Connection, park: UUID, raw_devices: int, start: datetime, rows_days: int) -> None:
+    """The older days of one device, packed, and then the same for the others; the newest days as rows of each."""
+    organization = await conn.fetchval("SELECT organization_id FROM sites WHERE id = $1", park)
+    numbers = await conn.fetch(
+        "SELECT number FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2", park, raw_devices
+    )
+    packed = max(0, RAW_DAYS - rows_days)
+    for index in range(RAW_DAYS):
+        day = (start + timedelta(days=index)).date()
+        await conn.execute(RAW, park, 1 if index < packed else raw_devices, day, index, timeout=300)
+        if index < packed:
+            which = DeviceDay(park, organization, numbers[0]["number"], day)
+            async with conn.transaction():
+                await lock_day(conn, park, day)
+                await pack_day(conn, which, now=datetime.now(UTC))
+    columns = await conn.fetch(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'telemetry_days' AND column_name <> 'device_number'"
+    )
+    names = ", ".join(column["column_name"] for column in columns)
+    copies = f"INSERT INTO telemetry_days (device_number, {names}) SELECT number, {names} FROM telemetry_days, unnest($1::integer[]) number"  # noqa: S608 -- the table's own columns
+    await conn.execute(copies, [record["number"] for record in numbers[1:]])
+
+
+async def add_park(hub: Hub, park: UUID, raw_devices: int, start: datetime, rows_days: int) -> None:
+    """Raw readings, quarter-hours and hours of the park's first devices."""
+    end, year_ago = start + timedelta(days=RAW_DAYS), start + timedelta(days=RAW_DAYS - 365)
+    async with filler(hub) as conn:
+        ensure = "SELECT solarhub_ensure_partitions($1, $2::date, $3::date)"
+        for table, first in (("readings", start), ("quarter_hour", start), ("hourly_summary", year_ago)):
+            await conn.execute(ensure, f"telemetry_{table}", first.date(), end.date())
+        await add_readings(conn, park, raw_devices, start, rows_days)
+        async with without_indexes(conn, "telemetry_quarter_hour", "telemetry_hourly_summary"):
+            await conn.execute(QUARTERS, park, raw_devices, start, end, timeout=300)
+            await conn.execute(HOURS, park, raw_devices, year_ago, end, timeout=300)
+
+
+async def add_homes(hub: Hub, homes: UUID) -> None:
+    """A year of days and months of every home and each of its devices."""
+    async with filler(hub) as conn:
+        local_day = await conn.fetchval("SELECT (now() AT TIME ZONE 'Asia/Karachi')::date")
+        async with without_indexes(conn, "telemetry_daily_summary", "telemetry_monthly_summary"):
+            await conn.execute(DAYS, homes, local_day, timeout=300)
+            await conn.execute(MONTHS, homes, local_day)
+
+
+async def make_plant(hub: Hub, raw_devices: int, rows_days: int) -> Plant:
+    """Fill the database."""
     db = await Database.connect(hub.app_url)
     (homes, homes_token), (park_owner, park_token) = await owner(db, hub, "homes"), await owner(db, hub, "park")
     await db.dispose()
     today = datetime.now(UTC).date()
-    end = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    start = end - timedelta(days=RAW_DAYS)
-    conn = await asyncpg.connect(hub.admin_url)
-    try:
-        await conn.execute("SET session_replication_role = replica")
+    start = datetime(today.year, today.month, today.day, tzinfo=UTC) - timedelta(days=RAW_DAYS)
+    async with filler(hub) as conn:
         await conn.execute(SITE, homes, "Home ", HOMES)
         await conn.execute(SITE, park_owner, "Park ", 1)
         await conn.execute(DEVICE, homes, 2)
@@ -143,21 +251,9 @@ async def make_plant(hub: Hub, raw_devices: int) -> Plant:
         await conn.execute(SNAPSHOT)
         park = await conn.fetchval("SELECT id FROM sites WHERE organization_id = $1", park_owner)
         device = await conn.fetchval("SELECT id FROM devices WHERE site_id = $1 ORDER BY name LIMIT 1", park)
-        year_ago = end - timedelta(days=365)
-        ensure = "SELECT solarhub_ensure_partitions($1, $2::date, $3::date)"
-        for table, first in (("readings", start), ("quarter_hour", start), ("hourly_summary", year_ago)):
-            await conn.execute(ensure, f"telemetry_{table}", first.date(), today)
-        for day in range(RAW_DAYS):
-            await conn.execute(RAW, park, raw_devices, start + timedelta(days=day), day, timeout=300)
-        await conn.execute(QUARTERS, park, raw_devices, start, end)
-        await conn.execute(HOURS, park, raw_devices, year_ago, end)
-        local_day = await conn.fetchval("SELECT (now() AT TIME ZONE 'Asia/Karachi')::date")
-        await conn.execute(DAYS, homes, local_day, timeout=300)
-        await conn.execute(MONTHS, homes, local_day)
+        await asyncio.gather(add_park(hub, park, raw_devices, start, rows_days), add_homes(hub, homes))
         await conn.execute("VACUUM (ANALYZE)", timeout=300)
         await conn.execute("CHECKPOINT", timeout=300)
-    finally:
-        await conn.close()
     return Plant(homes_token, park_token, park, device, start, raw_devices * RAW_DAYS * 1440)
 
 
@@ -180,18 +276,21 @@ def questions(plant: Plant) -> dict[str, tuple[str, str]]:
     }
 
 
-async def timed(lane: Lane, path: str, token: str, count: int) -> tuple[list[float], int]:
-    """Milliseconds of `count` answers to one question, and the bytes of one."""
+async def asked(lane: Lane, path: str, token: str, *, count: int, pids: tuple[int, int]) -> Cost:
+    """Ask one question so many times; `pids` are the API process and PostgreSQL's postmaster."""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    taken, size = [], 0
-    for _ in range(WARM_UP + count):
+    taken, size, api, database = [], 0, 0.0, 0.0
+    for index in range(WARM_UP + count):
+        if index == WARM_UP:
+            api, database = process_cpu_s(pids[0]), server_cpu_s(pids[1])
         started = time.perf_counter()
         status, body = await lane.ask(request)
         taken.append((time.perf_counter() - started) * 1000)
         if status != 200:
             raise RuntimeError(f"{path}: {status} {body[:300]!r}")
         size = len(body)
-    return taken[WARM_UP:], size
+    api, database = process_cpu_s(pids[0]) - api, server_cpu_s(pids[1]) - database
+    return Cost(taken[WARM_UP:], api / count * 1000, database / count * 1000, size)
 
 
 def p95(values: list[float]) -> float:
@@ -199,26 +298,34 @@ def p95(values: list[float]) -> float:
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
-async def run(raw_devices: int, count: int) -> dict[str, float]:
+async def postmaster_of(hub: Hub) -> int:
+    """PostgreSQL's first process."""
+    conn = await asyncpg.connect(hub.admin_url)
+    try:
+        return parent_of(await conn.fetchval("SELECT pg_backend_pid()"))
+    finally:
+        await conn.close()
+
+
+async def run(raw_devices: int, rows_days: int, count: int) -> dict[str, float]:
     """Make the plant, ask, and give the figures."""
     async with running_hub() as servers:
         limits = {"SOLARHUB_RATE_LIMIT_ACCOUNT_PER_MINUTE": "1000000"}
         hub = dataclasses.replace(servers, environment=servers.environment | limits)
         started = time.perf_counter()
-        plant = await make_plant(hub, raw_devices)
-        print(
-            f"{plant.raw_rows:,} raw rows and a year of roll-ups made in {time.perf_counter() - started:.0f} s",
-            flush=True,
-        )
-        figures: dict[str, float] = {"raw_rows": plant.raw_rows}
-        async with running_api(hub) as (_, port):
+        plant = await make_plant(hub, raw_devices, rows_days)
+        filled_s = time.perf_counter() - started
+        print(f"{plant.raw_rows:,} raw readings and a year of roll-ups made in {filled_s:.0f} s", flush=True)
+        figures: dict[str, float] = {"raw_rows": plant.raw_rows, "rows_days": rows_days, "filled_s": round(filled_s, 1)}
+        async with running_api(hub) as (child, port):
             lane = await Lane.open(port)
+            pids = child.process.pid, await postmaster_of(hub)
             for name, (path, token) in questions(plant).items():
-                taken, size = await timed(lane, path, token, count)
-                figures[f"{name}_p50_ms"] = round(statistics.median(taken), 2)
-                figures[f"{name}_p95_ms"] = round(p95(taken), 2)
+                cost = await asked(lane, path, token, count=count, pids=pids)
+                figures |= cost.figures(name)
                 print(
-                    f"{name:36} p50 {statistics.median(taken):7.2f} ms   p95 {p95(taken):7.2f} ms   {size:8,} bytes",
+                    f"{name:34} p50 {statistics.median(cost.taken_ms):7.2f} ms   p95 {p95(cost.taken_ms):7.2f} ms   CPU: API"
+                    f" {cost.api_ms:6.2f} ms, database {cost.database_ms:6.2f} ms   {cost.size:8,} bytes",
                     flush=True,
                 )
             await lane.close()
@@ -229,9 +336,10 @@ def main() -> None:
     """Ask and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw-devices", type=int, default=24, help="inverters with a month of raw readings")
+    parser.add_argument("--rows-days", type=int, default=2, help="newest days of raw readings that are not packed")
     parser.add_argument("--questions", type=int, default=100, help="times that each question is asked")
     arguments = parser.parse_args()
-    print(json.dumps(asyncio.run(run(arguments.raw_devices, arguments.questions))))
+    print(json.dumps(asyncio.run(run(arguments.raw_devices, arguments.rows_days, arguments.questions))))
 
 
 if __name__ == "__main__":
