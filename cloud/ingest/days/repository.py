@@ -115,39 +115,50 @@ def nearest(
         count: how many, a parameter.
         is_newest: the last ones, newest first; otherwise the first ones, oldest first.
     """
-    order, end = ("DESC", "min") if is_newest else ("ASC", "max")
+    order, end, further = ("DESC", "min", "<") if is_newest else ("ASC", "max", ">")
     low, high = ("furthest.at", last) if is_newest else (first, "furthest.at")
-    arrays = ["quality", *columns]
+    nearest_end, furthest_end = (last, first) if is_newest else (first, last)
     between = f"at >= {first} AND at {until} {last}"
     return f"""
-        WITH as_rows AS MATERIALIZED (
+        WITH RECURSIVE as_rows AS MATERIALIZED (
             SELECT at FROM telemetry_readings WHERE site_id = $1 AND device_number {device} AND {between} AND {condition}
             ORDER BY at {order} LIMIT {count}
-        ), as_arrays AS MATERIALIZED (
-            SELECT near.at FROM (
-                SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {first if is_newest else last} END AS at FROM as_rows
-            ) AS furthest CROSS JOIN LATERAL (
+        ), furthest_row AS MATERIALIZED (
+            SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {furthest_end} END AS at FROM as_rows
+        ), walked (day, moments, missing) AS (
+            SELECT ({nearest_end} AT TIME ZONE 'UTC')::date {"+" if is_newest else "-"} 1, array[]::timestamptz[], {count}
+            UNION ALL
+            SELECT d.day, told.moments, walked.missing - cardinality(told.moments)
+            FROM walked CROSS JOIN furthest_row AS furthest CROSS JOIN LATERAL (
                 SELECT * FROM telemetry_days
-                WHERE site_id = $1 AND device_number {device}
+                WHERE site_id = $1 AND device_number {device} AND day {further} walked.day
                     AND day >= ({low} AT TIME ZONE 'UTC')::date AND day <= ({high} AT TIME ZONE 'UTC')::date
-                ORDER BY day {order}
+                ORDER BY day {order} LIMIT 1
             ) AS d CROSS JOIN LATERAL (
-                SELECT at FROM (
-                    SELECT {_AT} AS at, coalesce(u.quality, 0) AS quality, {", ".join(f"u.{name}" for name in columns)}
-                    FROM unnest({", ".join(f"d.{name}" for name in (*_OFFSETS, *arrays))}) WITH ORDINALITY
-                        AS u ({", ".join((*_OFFSETS, *arrays, "place"))})
-                ) AS one WHERE {between} AND {condition} ORDER BY at {order} LIMIT {count}
-            ) AS near ORDER BY d.day {order}, near.at {order} LIMIT {count}
+                SELECT array(
+                    SELECT at FROM ({_one_day(columns)}) AS one WHERE {between} AND {condition} ORDER BY at {order} LIMIT {count}
+                ) AS moments
+            ) AS told WHERE walked.missing > 0
         ), found AS MATERIALIZED (
-            SELECT at FROM (SELECT at FROM as_rows UNION ALL SELECT at FROM as_arrays) AS both_forms ORDER BY at {order} LIMIT {count}
+            SELECT at FROM (SELECT at FROM as_rows UNION ALL SELECT unnest(moments) FROM walked) AS both_forms
+            ORDER BY at {order} LIMIT {count}
         ), furthest AS (
-            SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {first if is_newest else last} END AS at FROM found
+            SELECT CASE WHEN count(*) = {count} THEN {end}(at) ELSE {furthest_end} END AS at FROM found
         )
         SELECT array(SELECT at FROM found ORDER BY at {order}), (
             SELECT {"max" if is_newest else "min"}(first_day) FROM telemetry_archives, furthest
             WHERE site_id = $1 AND kind = 'raw' AND is_away
                 AND first_day >= ({low} AT TIME ZONE 'UTC')::date AND first_day <= ({high} AT TIME ZONE 'UTC')::date
         )
+    """  # noqa: S608 -- our own column names
+
+
+def _one_day(columns: Sequence[str]) -> str:
+    """Moments, quality and some columns of a packed day `d`."""
+    names = (*_OFFSETS, "quality", *columns)
+    return f"""
+        SELECT {_AT} AS at, coalesce(u.quality, 0) AS quality, {", ".join(f"u.{name}" for name in columns)}
+        FROM unnest({", ".join(f"d.{name}" for name in names)}) WITH ORDINALITY AS u ({", ".join((*names, "place"))})
     """  # noqa: S608 -- our own column names
 
 
