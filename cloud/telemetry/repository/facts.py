@@ -1,97 +1,105 @@
 """What the rules must know of a site: its configuration, devices, recorded meter events and the emission factors in force."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.devices.tables import Device
-from cloud.sites.tables import Site
+from cloud.core.db import asyncpg_of
 from cloud.telemetry.rules.facts import COUNTERS, DeviceFacts, Factors, SiteFacts
-from cloud.telemetry.tables import EmissionFactor, MeterEvent
 from shared.counters import MeterEvent as CounterEvent
+from shared.enums import DeviceType
 from shared.periods import zone_of
 
 WIDTHS_KEY = "counter_widths_kwh"
 """Of a device's `metadata`: counter metric -> value (kWh) at which its register starts again at zero."""
 
 
+class _Device(msgspec.Struct, frozen=True):
+    id: UUID
+    device_type: DeviceType
+    poll_interval_s: float
+    rated_power_kw: float | None
+    since: datetime
+    metadata: dict[str, Any]
+
+
+class _Event(msgspec.Struct, frozen=True):
+    device_id: UUID
+    metric: str
+    at: datetime
+    last_wh: int | None
+    first_wh: int | None
+
+
+_devices_of = msgspec.json.Decoder(list[_Device]).decode
+_events_of = msgspec.json.Decoder(list[_Event]).decode
+_factors_of = msgspec.json.Decoder(dict[str, float]).decode
+_configuration_of = msgspec.json.Decoder(dict[str, Any]).decode
+
+# Asked at the beginning of every pass: one statement, and nothing decoded twice.
+_FACTS = """
+SELECT organization_id, timezone, latitude, longitude, configuration::text,
+    (SELECT coalesce(json_agg(json_build_object(
+        'id', id, 'device_type', device_type, 'poll_interval_s', poll_interval_s, 'rated_power_kw', rated_power_kw,
+        'since', coalesce(commissioned_at, created_at), 'metadata', metadata
+    ) ORDER BY id), '[]')::text FROM devices WHERE site_id = $1),
+    (SELECT coalesce(json_agg(json_build_object(
+        'device_id', device_id, 'metric', metric, 'at', at, 'last_wh', last_wh, 'first_wh', first_wh
+    ) ORDER BY at), '[]')::text FROM meter_events WHERE site_id = $1),
+    (SELECT coalesce(json_object_agg(kind, value), '{}')::text FROM emission_factors WHERE is_default)
+FROM sites WHERE id = $1
+"""
+
+
 async def site_facts(conn: AsyncConnection, site_id: UUID) -> SiteFacts | None:
     """Everything about a site that decides about its numbers; None if it is gone."""
-    site = (
-        await conn.execute(
-            select(
-                Site.id, Site.organization_id, Site.timezone, Site.latitude, Site.longitude, Site.configuration
-            ).where(Site.id == site_id)
-        )
-    ).one_or_none()
+    pg = await asyncpg_of(conn)
+    site = await pg.fetchrow(_FACTS, site_id)
     if site is None:
         return None
-    configuration: Mapping[str, Any] = site.configuration
+    organization_id, timezone, latitude, longitude, configured, devices, events, factors = site
+    configuration = _configuration_of(configured)
     return SiteFacts(
-        id=site.id,
-        organization_id=site.organization_id,
-        zone=zone_of(site.timezone),
-        devices=await _devices(conn, site_id),
-        factors=await _factors(conn),
+        id=site_id,
+        organization_id=organization_id,
+        zone=zone_of(timezone),
+        devices=_devices(_devices_of(devices), _events_of(events)),
+        factors=_factors(_factors_of(factors)),
         dc_capacity_kw=_positive(configuration.get("system_capacity_kw")),
         ac_capacity_kw=_positive(configuration.get("inverter_capacity_kw")),
         sanctioned_load_kw=_positive(configuration.get("sanctioned_load_kw")),
         grid_connected=configuration.get("grid_connected") is not False,
-        latitude=site.latitude,
-        longitude=site.longitude,
+        latitude=latitude,
+        longitude=longitude,
         monthly_yield=_twelve(configuration.get("monthly_yield_kwh_per_kwp")),
     )
 
 
-async def _devices(conn: AsyncConnection, site_id: UUID) -> tuple[DeviceFacts, ...]:
-    events = await _events(conn, site_id)
-    statement = (
-        select(
-            Device.id,
-            Device.device_type,
-            Device.poll_interval_s,
-            Device.rated_power_kw,
-            Device.commissioned_at,
-            Device.created_at,
-            Device.metadata_,
-        )
-        .where(Device.site_id == site_id)
-        .order_by(Device.id)
-    )
+def _devices(devices: Iterable[_Device], events: Iterable[_Event]) -> tuple[DeviceFacts, ...]:
+    recorded: dict[UUID, dict[str, tuple[CounterEvent, ...]]] = {}
+    for event in events:
+        of_device = recorded.setdefault(event.device_id, {})
+        found = CounterEvent(event.at, final_wh=event.last_wh, initial_wh=event.first_wh)
+        of_device[event.metric] = (*of_device.get(event.metric, ()), found)
     return tuple(
         DeviceFacts(
-            id=row.id,
-            device_type=row.device_type,
-            poll_interval_s=row.poll_interval_s,
-            rated_power_kw=row.rated_power_kw,
-            commissioned_at=row.commissioned_at or row.created_at,
-            widths_wh=_widths(row.metadata),
-            events=events.get(row.id, {}),
+            id=device.id,
+            device_type=device.device_type,
+            poll_interval_s=device.poll_interval_s,
+            rated_power_kw=device.rated_power_kw,
+            commissioned_at=device.since,
+            widths_wh=_widths(device.metadata),
+            events=recorded.get(device.id, {}),
         )
-        for row in await conn.execute(statement)
+        for device in devices
     )
 
 
-async def _events(conn: AsyncConnection, site_id: UUID) -> dict[UUID, dict[str, tuple[CounterEvent, ...]]]:
-    statement = (
-        select(MeterEvent.device_id, MeterEvent.metric, MeterEvent.at, MeterEvent.last_wh, MeterEvent.first_wh)
-        .where(MeterEvent.site_id == site_id)
-        .order_by(MeterEvent.at)
-    )
-    found: dict[UUID, dict[str, tuple[CounterEvent, ...]]] = defaultdict(dict)
-    for row in await conn.execute(statement):
-        event = CounterEvent(row.at, final_wh=row.last_wh, initial_wh=row.first_wh)
-        found[row.device_id][row.metric] = (*found[row.device_id].get(row.metric, ()), event)
-    return found
-
-
-async def _factors(conn: AsyncConnection) -> Factors:
-    statement = select(EmissionFactor.kind, EmissionFactor.value).where(EmissionFactor.is_default)
-    values = {row.kind: float(row.value) for row in await conn.execute(statement)}
+def _factors(values: Mapping[str, float]) -> Factors:
     return Factors(co2_kg_per_kwh=values.get("grid_electricity"), co2_kg_per_tree=values.get("tree"))
 
 

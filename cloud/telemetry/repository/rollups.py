@@ -23,7 +23,7 @@ from cloud.core.db import Base, asyncpg_of
 from cloud.telemetry.repository.arrays import array_literal, json_literal
 from cloud.telemetry.rules.facts import ALGORITHM_VERSION, SiteFacts
 from cloud.telemetry.rules.quarter import QuarterHour
-from cloud.telemetry.rules.summary import SUMMED, Summary
+from cloud.telemetry.rules.summary import SUMMED, Summary, Told
 from cloud.telemetry.tables import (
     TelemetryDailySummary,
     TelemetryHourlySummary,
@@ -209,8 +209,6 @@ _DELETES = {(level.table, is_site): _delete(level, is_site=is_site) for level, i
 _SITE_COLUMNS = tuple(name for name in QUARTER_HOURS.numbers if name != "metrics")
 """What the site's quarter-hours are made of: all but the metrics that only the device has."""
 
-_SUMMED = tuple(name for name in SUMMED if name != "bucket")
-
 
 def _select(level: Level, names: Sequence[str], condition: str) -> str:
     """One row for each device, each column as JSON."""
@@ -221,7 +219,7 @@ def _select(level: Level, names: Sequence[str], condition: str) -> str:
 _IN_WINDOWS = """device_id IS NOT NULL AND device_id <> ALL ($4::uuid[]) AND bucket >= $2 AND bucket < $3"""
 _OF_DEVICES = "(device_id IS NULL OR device_id = ANY ($4::uuid[]))"
 _DEVICE_QUARTERS = _select(QUARTER_HOURS, _SITE_COLUMNS, _IN_WINDOWS)
-_QUARTERS = _select(QUARTER_HOURS, _SUMMED, f"bucket >= $2 AND bucket < $3 AND {_OF_DEVICES}")
+_QUARTERS = _select(QUARTER_HOURS, SUMMED[1:], f"bucket >= $2 AND bucket < $3 AND {_OF_DEVICES}")
 _DAYS = _select(DAYS, DAYS.numbers, f"summary_date >= $2 AND summary_date <= $3 AND {_OF_DEVICES}")
 
 
@@ -255,12 +253,15 @@ async def device_quarters(
 
 async def quarters_of(
     conn: AsyncConnection, site_id: UUID, device_ids: Collection[UUID], window: Window
-) -> dict[UUID | None, list[QuarterHour]]:
-    """Quarter-hours of the site (key None) and of some of its devices, in order, with what summaries are made of."""
+) -> dict[UUID | None, list[Told]]:
+    """Quarter-hours of the site (key None) and of some of its devices, in no order, as summaries are made of them."""
     pg = await asyncpg_of(conn)
     records = await pg.fetch(_QUARTERS, site_id, window.start, window.end, list(device_ids))
+    decoders = [_DECODERS[QUARTER_HOURS.table][name] for name in SUMMED]
     return {
-        device_id: [QuarterHour(at, **told) for at, told in _rows(QUARTER_HOURS, _SUMMED, columns)]
+        device_id: list(
+            zip(*(decoder.decode(told) for decoder, told in zip(decoders, columns, strict=True)), strict=True)
+        )
         for device_id, *columns in records
     }
 

@@ -12,7 +12,7 @@ Definitions (IEC 61724-1 where it has one):
 - Self-consumed = generated - exported; self-sufficiency = the part of the consumption that was not imported.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import fsum
@@ -155,9 +155,14 @@ class _Columns(NamedTuple):
 
 
 SUMMED = _Columns._fields
-"""Of a quarter-hour, what hours and days are made of."""
+"""Of a quarter-hour, what hours and days are made of; the bucket comes first."""
 
-_told_of = attrgetter(*SUMMED)
+Told = tuple[Any, ...]
+"""Values of a quarter-hour in the order of `SUMMED`."""
+
+told_of: Callable[[QuarterHour], Told] = attrgetter(*SUMMED)
+"""A quarter-hour as `summarise_told` wants it."""
+
 _WH = {flow: f"{flow.value}_wh" for flow in Flow}
 _KWH = {flow: f"energy_{flow.value}_kwh" for flow in Flow}
 
@@ -187,7 +192,12 @@ def summarise(quarters: Sequence[QuarterHour], window: Window, subject: Subject)
         window: the period.
         subject: site or device.
     """
-    told = _Columns(*zip(*map(_told_of, quarters), strict=True)) if quarters else _Columns(*((),) * len(SUMMED))
+    return summarise_told(list(map(told_of, quarters)), window, subject)
+
+
+def summarise_told(quarters: Sequence[Told], window: Window, subject: Subject) -> Summary:
+    """Make the same of the bare values: whole days of a site are read and merged for every reading that comes in."""
+    told = _Columns(*zip(*quarters, strict=True)) if quarters else _Columns(*((),) * len(SUMMED))
     levels = [level for level in told.battery_soc_last_percent if level is not None]
     irradiation_s = sum(told.irradiation_covered_seconds)
     bridged = zip(told.generated_wh, told.generated_bridged_wh, strict=True)

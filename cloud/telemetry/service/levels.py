@@ -3,6 +3,7 @@
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from operator import itemgetter
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +14,7 @@ from cloud.telemetry.rules.context import join_windows
 from cloud.telemetry.rules.facts import SiteFacts
 from cloud.telemetry.rules.quarter import QuarterHour
 from cloud.telemetry.rules.site import site_quarters
-from cloud.telemetry.rules.summary import Subject, Summary, summarise, summarise_days
+from cloud.telemetry.rules.summary import Subject, Summary, Told, summarise_days, summarise_told, told_of
 from cloud.telemetry.service.pieces import Computed, whole_days
 from shared.periods import (
     QUARTER_HOUR,
@@ -104,19 +105,20 @@ async def _quarters(
     windows: Mapping[UUID | None, Sequence[Window]],
     rows: Rows,
     whole: Window,
-) -> dict[UUID | None, list[QuarterHour]]:
+) -> dict[UUID | None, list[Told]]:
     """All quarter-hours of whole days: those just computed, and of the time around them those that are stored."""
     stored = await rollups.quarters_of(conn, site.id, [key for key in windows if key is not None], whole)
     found = {}
     for device_id, mine in windows.items():
-        kept = [row for row in stored.get(device_id, ()) if not any(row.bucket in window for window in mine)]
-        kept += [row for bucket, row in rows.get(device_id, {}).items() if bucket in whole]
+        kept = stored.get(device_id, [])
+        for window in mine:
+            kept = [told for told in kept if not window.start <= told[0] < window.end]
+        kept += [told_of(row) for bucket, row in rows.get(device_id, {}).items() if whole.start <= bucket < whole.end]
         found[device_id] = sorted(kept, key=_bucket)
     return found
 
 
-def _bucket(row: QuarterHour) -> datetime:
-    return row.bucket
+_bucket = itemgetter(0)
 
 
 def _hours(windows: Iterable[Window], whole: Window, site: SiteFacts) -> list[Period]:
@@ -135,7 +137,7 @@ async def _save_periods(
     level: Level,
     site: SiteFacts,
     subjects: Mapping[UUID | None, Subject],
-    quarters: Mapping[UUID | None, Sequence[QuarterHour]],
+    quarters: Mapping[UUID | None, Sequence[Told]],
     *,
     periods: Sequence[Period],
     now: datetime,
@@ -145,11 +147,11 @@ async def _save_periods(
     gone: list[Key] = []
     for device_id, subject in subjects.items():
         mine = quarters[device_id]
-        buckets = [row.bucket for row in mine]
+        buckets = list(map(_bucket, mine))
         for key, window in periods:
             inside = mine[bisect.bisect_left(buckets, window.start) : bisect.bisect_left(buckets, window.end)]
             if inside:
-                told.append(((device_id, key), summarise(inside, window, subject)))
+                told.append(((device_id, key), summarise_told(inside, window, subject)))
             else:
                 gone.append((device_id, key))
     await rollups.save(conn, level, told, gone=gone, site=site, computed_at=now)
