@@ -78,9 +78,9 @@ FROM generate_series($3::timestamptz, $4::timestamptz - interval '1 second', int
     (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d
 """
 HOURS = """
-INSERT INTO telemetry_hourly_summary (site_id, device_id, organization_id, timestamp_hour, energy_generated_kwh, peak_power_kw,
+INSERT INTO telemetry_hourly_summary (id, site_id, device_id, organization_id, timestamp_hour, energy_generated_kwh, peak_power_kw,
     sample_count, expected_count, covered_seconds, algorithm_version)
-SELECT d.site_id, d.id, d.organization_id, hour, 5, 6, 60, 60, 3600, 1
+SELECT md5(random()::text)::uuid, d.site_id, d.id, d.organization_id, hour, 5, 6, 60, 60, 3600, 1
 FROM generate_series($3::timestamptz, $4::timestamptz - interval '1 second', interval '1 hour') AS hour,
     (SELECT * FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d
 """
@@ -90,13 +90,13 @@ _OF_EVERYBODY = (
     "(SELECT site_id, id, organization_id FROM devices UNION ALL SELECT id, NULL, organization_id FROM sites) subject"
 )
 DAYS = f"""
-INSERT INTO telemetry_daily_summary (site_id, device_id, organization_id, summary_date, {_ENERGY_COLUMNS})
-SELECT site_id, id, organization_id, day::date, 42.5, 31, 9, 20.5, 22, 21.9, 1440, 1440, 86400, 1
+INSERT INTO telemetry_daily_summary (id, site_id, device_id, organization_id, summary_date, {_ENERGY_COLUMNS})
+SELECT md5(random()::text)::uuid, site_id, id, organization_id, day::date, 42.5, 31, 9, 20.5, 22, 21.9, 1440, 1440, 86400, 1
 FROM generate_series($2::date - 364, $2::date, interval '1 day') day, {_OF_EVERYBODY} WHERE organization_id = $1
 """  # noqa: S608 -- our own columns
 MONTHS = f"""
-INSERT INTO telemetry_monthly_summary (site_id, device_id, organization_id, year, month, {_ENERGY_COLUMNS})
-SELECT site_id, id, organization_id, extract(year FROM first), extract(month FROM first), 1290, 950, 270, 610, 680, 664, 43200, 43200,
+INSERT INTO telemetry_monthly_summary (id, site_id, device_id, organization_id, year, month, {_ENERGY_COLUMNS})
+SELECT md5(random()::text)::uuid, site_id, id, organization_id, extract(year FROM first), extract(month FROM first), 1290, 950, 270, 610, 680, 664, 43200, 43200,
     2592000, 1
 FROM generate_series(date_trunc('month', $2::date::timestamp) - interval '11 months', $2::date, interval '1 month') first, {_OF_EVERYBODY}
 WHERE organization_id = $1
