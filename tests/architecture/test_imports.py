@@ -30,6 +30,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "cryptography": ("cloud/core/crypto.py", "cloud/auth/*"),
     "arro3": ("*/render.py",),
     "uuid_utils": ("cloud/core/ids.py",),
+    "zstandard": ("cloud/web/bodies.py",),
 }
 
 SQL_FILES = (
