@@ -96,8 +96,8 @@ FROM generate_series($2::date - 364, $2::date, interval '1 day') day, {_OF_EVERY
 """  # noqa: S608 -- our own columns
 MONTHS = f"""
 INSERT INTO telemetry_monthly_summary (id, site_id, device_id, organization_id, year, month, {_ENERGY_COLUMNS})
-SELECT md5(random()::text)::uuid, site_id, id, organization_id, extract(year FROM first), extract(month FROM first), 1290, 950, 270, 610, 680, 664, 43200, 43200,
-    2592000, 1
+SELECT md5(random()::text)::uuid, site_id, id, organization_id, extract(year FROM first), extract(month FROM first),
+    1290, 950, 270, 610, 680, 664, 43200, 43200, 2592000, 1
 FROM generate_series(date_trunc('month', $2::date::timestamp) - interval '11 months', $2::date, interval '1 month') first, {_OF_EVERYBODY}
 WHERE organization_id = $1
 """  # noqa: S608 -- our own columns

@@ -1,10 +1,12 @@
 """`GET /sites/{site_id}/telemetry`: series as JSON, CSV or Parquet."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Header, Query, Response
 from pydantic import AwareDatetime, StringConstraints
@@ -50,9 +52,40 @@ class NotAcceptableError(CloudError):
     title = "No such form"
 
 
-async def _question(
-    site: ReadableSite,
-    now: Now,
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The query of a request."""
+
+    metrics: tuple[str, ...]
+    device_ids: tuple[UUID, ...]
+    start: datetime | None
+    end: datetime | None
+    resolution: Resolution
+    compare: Comparison | None
+    compare_from: datetime | None
+
+    def question(self, zone: ZoneInfo, now: datetime) -> Question:
+        """What is asked, by the clock of a site.
+
+        Raises:
+            ValidationFailedError: if the times do not make a stretch of time.
+        """
+        until = self.end or now
+        window = _checked(self.start or until - timedelta(days=1), until)
+        if self.compare is not None and self.compare_from is not None:
+            raise _wrong("compare_from", "cannot be combined with `compare`; send one of them")
+        compared: Window | None = None
+        try:
+            if self.compare is not None:
+                compared = earlier_window(self.compare, window, zone)
+            elif self.compare_from is not None:
+                compared = window_of_length(window, self.compare_from, zone)
+        except NoEarlierTimeError as error:
+            raise _wrong("compare" if self.compare else "compare_from", str(error)) from error
+        return Question(self.metrics, self.device_ids, window, self.resolution, compared)
+
+
+async def _asked(
     *,
     metric: Annotated[
         list[Metric],
@@ -78,22 +111,10 @@ async def _question(
     compare_from: Annotated[
         AwareDatetime | None, Query(description="Also answer for an equally long time that begins here.")
     ] = None,
-) -> Question:
-    until = end or now
-    window = _checked(start or until - timedelta(days=1), until)
-    if compare is not None and compare_from is not None:
-        raise _wrong("compare_from", "cannot be combined with `compare`; send one of them")
-    zone = zone_of(site.timezone)
-    compared: Window | None = None
-    try:
-        if compare is not None:
-            compared = earlier_window(compare, window, zone)
-        elif compare_from is not None:
-            compared = window_of_length(window, compare_from, zone)
-    except NoEarlierTimeError as error:
-        raise _wrong("compare" if compare else "compare_from", str(error)) from error
+) -> _Asked:
     devices = tuple(dict.fromkeys(device_id or ()))
-    return Question(tuple(dict.fromkeys(metric)), devices, window, resolution, compared)
+    metrics = tuple(dict.fromkeys(metric))
+    return _Asked(metrics, devices, start, end, resolution, compare=compare, compare_from=compare_from)
 
 
 @router.get(
@@ -113,7 +134,8 @@ async def _question(
 async def read_series(
     site: ReadableSite,
     conn: SiteReads,
-    question: Annotated[Question, Depends(_question)],
+    asked: Annotated[_Asked, Depends(_asked)],
+    now: Now,
     *,
     accept: Annotated[
         str | None, Header(description="JSON, or a table: `text/csv`, `application/vnd.apache.parquet`.")
@@ -125,6 +147,7 @@ async def read_series(
     those are kept; everything else comes from the roll-ups.
     """
     form = _form(accept)
+    question = asked.question(zone_of(site.timezone), now)
     answer = await reading.series(conn, site, question)
     if form is Form.JSON:
         return Response(to_json(answer), media_type=Form.JSON, headers=_VARY)
