@@ -40,7 +40,14 @@ def readings_of(home: Home, roof: SimulatedSite, *, days: int) -> list[Sent]:
 
 
 async def counted(home: Home) -> int:
-    (row,) = await home.rows("SELECT count(*) AS n FROM telemetry_readings")
+    """Readings in whichever form they are kept: as rows, packed, or in an archive; the scheduler also packs and archives."""
+    (row,) = await home.rows(
+        """
+        SELECT (SELECT count(*) FROM telemetry_readings)
+             + (SELECT coalesce(sum(readings), 0) FROM telemetry_days)
+             + (SELECT coalesce(sum(rows), 0) FROM telemetry_archives WHERE kind = 'raw' AND is_away) AS n
+        """
+    )
     return int(row["n"])
 
 
