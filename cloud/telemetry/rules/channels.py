@@ -3,8 +3,9 @@
 import itertools
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from cloud.telemetry.rules.context import UNUSABLE
 
@@ -54,7 +55,7 @@ def period_values(stretches: Iterable[Stretch], edges: Sequence[int]) -> PeriodV
             if values:
                 found.setdefault(place, []).append(values)
     places = sorted(found)
-    gathered = [list(itertools.chain.from_iterable(found[place])) for place in places]
+    gathered = [_joined(found[place]) for place in places]
     return PeriodValues(
         places,
         [math.fsum(values) / len(values) for values in gathered],
@@ -63,20 +64,25 @@ def period_values(stretches: Iterable[Stretch], edges: Sequence[int]) -> PeriodV
     )
 
 
-def _parts(stretch: Stretch, edges: Sequence[int]) -> Iterable[tuple[int, Sequence[float]]]:
+def _joined(parts: Sequence[Sequence[float]]) -> Sequence[float]:
+    return parts[0] if len(parts) == 1 else list(itertools.chain.from_iterable(parts))
+
+
+def _parts(stretch: Stretch, edges: Sequence[int]) -> Iterator[tuple[int, Sequence[float]]]:
     """The usable values of each period that has readings."""
-    moments = stretch.moments
+    moments, values = stretch.moments, _usable(stretch)
     first, end = bisect_left(moments, edges[0]), bisect_left(moments, edges[-1])
+    complete = values.count(None) == 0
     while first < end:
         place = bisect_right(edges, moments[first]) - 1
         last = bisect_left(moments, edges[place + 1], first, end)
-        yield place, _usable(stretch, first, last)
+        part = values[first:last]
+        yield place, cast("Sequence[float]", part) if complete else [value for value in part if value is not None]
         first = last
 
 
-def _usable(stretch: Stretch, first: int, last: int) -> Sequence[float]:
-    values = stretch.values[first:last]
+def _usable(stretch: Stretch) -> Numbers:
     if stretch.quality is None:
-        return [value for value in values if value is not None]
-    flags = stretch.quality[first:last]
-    return [value for value, bits in zip(values, flags, strict=True) if value is not None and not bits & UNUSABLE]
+        return stretch.values
+    flags = zip(stretch.values, stretch.quality, strict=True)
+    return [None if bits & UNUSABLE else value for value, bits in flags]
