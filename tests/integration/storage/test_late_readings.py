@@ -53,7 +53,7 @@ def is_hidden(home: Home, sent: Sent) -> bool:
 async def on_time(home: Home, roof: SimulatedSite) -> dict[str, str]:
     """The rollups of readings that all came on time; afterwards nothing has been heard."""
     await home.send(four_days(home, roof))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     expected = await home.fingerprint()
     await home.forget()
     return expected
@@ -67,7 +67,7 @@ async def reopen(home: Home, readings: list[Sent]) -> None:
 
 async def test_rollups_are_computed_again_from_packed_days(home: Home, roof: SimulatedSite) -> None:
     await home.send(four_days(home, roof))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     expected = await home.fingerprint()
     assert await pack_closed_days(home.db, before=date(2026, 6, 4), now=LATE) == 15
     async with home.db.transaction(SYSTEM) as conn:
@@ -82,12 +82,12 @@ async def test_a_late_reading_for_a_packed_day_counts_as_if_on_time(home: Home, 
     late = [sent for sent in readings if is_hidden(home, sent)]
     assert len(late) == 3
     await home.send(sent for sent in readings if not is_hidden(home, sent))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     assert await home.fingerprint() != expected
     await pack_closed_days(home.db, before=date(2026, 6, 9), now=LATE)
     await reopen(home, late)
     await home.send(late)
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     assert await home.fingerprint() == expected
     await pack_closed_days(home.db, before=date(2026, 6, 9), now=LATE)
     assert await count(home.db, "telemetry_readings") == 0
@@ -96,7 +96,7 @@ async def test_a_late_reading_for_a_packed_day_counts_as_if_on_time(home: Home, 
 async def settle(home: Home, files: LocalFiles) -> int:
     """What workers and scheduler do until nothing is left; returns how often something had to be brought back."""
     for rounds in range(12):
-        await home.roll_up()
+        await home.roll_up(limit=2_000)
         if await serve_recalls(home.db, files, now=LATE) == 0:
             return rounds
     raise AssertionError("recalls do not come to an end")
@@ -112,7 +112,7 @@ async def test_a_late_reading_for_an_archived_day_counts_as_if_on_time(
     readings = four_days(home, roof)
     late = [sent for sent in readings if is_hidden(home, sent)]
     await home.send(sent for sent in readings if not is_hidden(home, sent))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     await pack_closed_days(home.db, before=date(2026, 6, 9), now=now)
     moved = await enforce_retention(home.db, files, now=now)
     assert moved.files == (4 if months_late == 15 else 5)
@@ -129,12 +129,12 @@ async def test_a_late_reading_for_an_archived_day_counts_as_if_on_time(
 
 async def test_a_live_reading_waits_for_no_archive(home: Home, roof: SimulatedSite, files: LocalFiles) -> None:
     await home.send(four_days(home, roof))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     await archive_days(home.db, files, home.site_id, first=date(2026, 6, 1), last=date(2026, 6, 2), now=LATE)
     late = [Sent(home.string_id, START + timedelta(hours=5, minutes=3), {"ac_power_kw": 1.0})]
     await home.send([*late, *observe(home, roof, START + timedelta(days=DAYS))])
     before = await count(home.db, "rollup_dirty")
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     assert before > 1
     assert await count(home.db, "rollup_dirty") == 1
     assert await count(home.db, "archive_recalls") == 2
@@ -151,16 +151,16 @@ async def test_a_damaged_archive_computes_nothing_from_the_rest(
     home: Home, roof: SimulatedSite, files: LocalFiles, tmp_path: Path
 ) -> None:
     await home.send(four_days(home, roof))
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     expected = await home.fingerprint()
     await archive_days(home.db, files, home.site_id, first=date(2026, 6, 1), last=date(2026, 6, 5), now=LATE)
     content = every_file(tmp_path)
     for path in content:
         path.write_bytes(b"PAR1")
     await home.send([Sent(home.string_id, START + timedelta(hours=5, minutes=3), {"ac_power_kw": 1.0})])
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     assert await serve_recalls(home.db, files, now=LATE) == 0
-    await home.roll_up()
+    await home.roll_up(limit=2_000)
     assert await home.fingerprint() == expected
     assert await count(home.db, "rollup_dirty") == 1
     for path, right in content.items():
