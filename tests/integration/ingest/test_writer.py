@@ -378,6 +378,17 @@ async def test_batches_of_one_gateway_at_once_keep_their_order(db: Database, wri
     assert [await powers(db, plant) for plant in plants] == [[1.0, 2.0, 3.0, 4.0, 5.0]] * 3
 
 
+async def test_what_a_full_group_left_behind_goes_before_what_came_later(
+    db: Database, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "READINGS_PER_GROUP", 2)
+    one, other = await make_plants(db, 2)
+    # The second of the one waits for the first, and the group is full before its third is looked at.
+    sent = [power(one, 1.0), power(one, 2.0, seq=2, at_s=2), power(other, 1.0), power(one, 3.0, seq=3, at_s=3)]
+    assert acks(await as_one_group(db, writer, sent)) == [(1, 1, 0), (2, 1, 0), (1, 1, 0), (3, 1, 0)]
+    assert await powers(db, one) == [1.0, 2.0, 3.0]
+
+
 async def test_who_goes_away_before_is_not_written(db: Database, writer: BatchWriter) -> None:
     gone, stays, *before = await make_plants(db, 2 + writer_module.GROUPS)
     async with held(db, *before):
