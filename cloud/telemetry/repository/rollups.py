@@ -22,8 +22,8 @@ from sqlalchemy.types import TypeEngine
 from cloud.core.db import Base, asyncpg_of
 from cloud.telemetry.repository.arrays import array_literal, json_literal
 from cloud.telemetry.rules.facts import ALGORITHM_VERSION, SiteFacts
-from cloud.telemetry.rules.quarter import QuarterHour
-from cloud.telemetry.rules.summary import SUMMED, Summary, Told
+from cloud.telemetry.rules.quarter import SUMMED, QuarterHour, Told
+from cloud.telemetry.rules.summary import Summary
 from cloud.telemetry.tables import (
     TelemetryDailySummary,
     TelemetryHourlySummary,

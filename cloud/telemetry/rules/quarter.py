@@ -1,10 +1,11 @@
 """Quarter-hours of a device: energy by the counter rule, power and other gauges weighted by time."""
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypedDict
+from operator import attrgetter
+from typing import Any, NamedTuple, TypedDict
 
 from cloud.telemetry.rules.columns import GENERATION, DeviceColumns, FlowColumns
 from cloud.telemetry.rules.context import REACH, Timeline
@@ -87,6 +88,38 @@ class QuarterHour:
         """The part of a flow's energy that was spread over a gap."""
         value: int = getattr(self, f"{flow.value}_bridged_wh")
         return value
+
+
+class QuarterColumns(NamedTuple):
+    """What hours and days are made of, of several quarter-hours in order."""
+
+    bucket: Sequence[datetime]
+    generated_wh: Sequence[int | None]
+    consumed_wh: Sequence[int | None]
+    imported_wh: Sequence[int | None]
+    exported_wh: Sequence[int | None]
+    charged_wh: Sequence[int | None]
+    discharged_wh: Sequence[int | None]
+    generated_bridged_wh: Sequence[int]
+    power_mean_kw: Sequence[float | None]
+    power_max_kw: Sequence[float | None]
+    battery_soc_last_percent: Sequence[float | None]
+    irradiance_mean_wm2: Sequence[float | None]
+    irradiation_wh_m2: Sequence[float | None]
+    irradiation_covered_seconds: Sequence[int]
+    n_valid: Sequence[int]
+    covered_seconds: Sequence[int]
+    flags: Sequence[int]
+
+
+SUMMED = QuarterColumns._fields
+"""Of a quarter-hour, what hours and days are made of; the bucket comes first."""
+
+Told = tuple[Any, ...]
+"""Values of a quarter-hour in the order of `SUMMED`."""
+
+told_of: Callable[[QuarterHour], Told] = attrgetter(*SUMMED)
+"""A quarter-hour as `rules.summary.summarise_told` wants it."""
 
 
 OWN_COLUMNS = frozenset(

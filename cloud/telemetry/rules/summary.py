@@ -12,17 +12,16 @@ Definitions (IEC 61724-1 where it has one):
 - Self-consumed = generated - exported; self-sufficiency = the part of the consumption that was not imported.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import fsum
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloud.telemetry.rules.daylight import daylight, sum_within
 from cloud.telemetry.rules.expectation import expected_month_kwh
 from cloud.telemetry.rules.facts import DeviceFacts, Flow, RollupFlag, SiteFacts
-from cloud.telemetry.rules.quarter import QUARTER_S, QuarterHour
+from cloud.telemetry.rules.quarter import QUARTER_S, SUMMED, QuarterColumns, QuarterHour, Told, told_of
 from shared.periods import Window, day_of
 
 COMPLETE_PERCENT = 95.0
@@ -132,37 +131,6 @@ class Summary:
         return None if kwh is None else round(kwh * 1000)
 
 
-class _Columns(NamedTuple):
-    """What hours and days are made of, of several quarter-hours in order."""
-
-    bucket: Sequence[datetime]
-    generated_wh: Sequence[int | None]
-    consumed_wh: Sequence[int | None]
-    imported_wh: Sequence[int | None]
-    exported_wh: Sequence[int | None]
-    charged_wh: Sequence[int | None]
-    discharged_wh: Sequence[int | None]
-    generated_bridged_wh: Sequence[int]
-    power_mean_kw: Sequence[float | None]
-    power_max_kw: Sequence[float | None]
-    battery_soc_last_percent: Sequence[float | None]
-    irradiance_mean_wm2: Sequence[float | None]
-    irradiation_wh_m2: Sequence[float | None]
-    irradiation_covered_seconds: Sequence[int]
-    n_valid: Sequence[int]
-    covered_seconds: Sequence[int]
-    flags: Sequence[int]
-
-
-SUMMED = _Columns._fields
-"""Of a quarter-hour, what hours and days are made of; the bucket comes first."""
-
-Told = tuple[Any, ...]
-"""Values of a quarter-hour in the order of `SUMMED`."""
-
-told_of: Callable[[QuarterHour], Told] = attrgetter(*SUMMED)
-"""A quarter-hour as `summarise_told` wants it."""
-
 _WH = {flow: f"{flow.value}_wh" for flow in Flow}
 _KWH = {flow: f"energy_{flow.value}_kwh" for flow in Flow}
 
@@ -197,7 +165,7 @@ def summarise(quarters: Sequence[QuarterHour], window: Window, subject: Subject)
 
 def summarise_told(quarters: Sequence[Told], window: Window, subject: Subject) -> Summary:
     """Make the same of the bare values: whole days of a site are read and merged for every reading that comes in."""
-    told = _Columns(*zip(*quarters, strict=True)) if quarters else _Columns(*((),) * len(SUMMED))
+    told = QuarterColumns(*zip(*quarters, strict=True)) if quarters else QuarterColumns(*((),) * len(SUMMED))
     levels = [level for level in told.battery_soc_last_percent if level is not None]
     irradiation_s = sum(told.irradiation_covered_seconds)
     bridged = zip(told.generated_wh, told.generated_bridged_wh, strict=True)
@@ -353,7 +321,7 @@ def _performance(basis: _Basis, window: Window, subject: Subject) -> tuple[float
     return (generated / 1000 / subject.dc_rating_kw) / (irradiation / 1000), None
 
 
-def _sunshine(told: _Columns, subject: Subject, *, has_irradiance: bool) -> tuple[float, str] | None:
+def _sunshine(told: QuarterColumns, subject: Subject, *, has_irradiance: bool) -> tuple[float, str] | None:
     if has_irradiance:
         sun = zip(told.irradiance_mean_wm2, told.irradiation_covered_seconds, strict=True)
         return sum(seconds for wm2, seconds in sun if (wm2 or 0.0) >= SUNSHINE_WM2) / 3600, "irradiance"

@@ -12,9 +12,9 @@ from cloud.telemetry.repository import rollups
 from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, QUARTER_HOURS, Key, Level
 from cloud.telemetry.rules.context import join_windows
 from cloud.telemetry.rules.facts import SiteFacts
-from cloud.telemetry.rules.quarter import QuarterHour
+from cloud.telemetry.rules.quarter import QuarterHour, Told, told_of
 from cloud.telemetry.rules.site import site_quarters
-from cloud.telemetry.rules.summary import Subject, Summary, Told, summarise_days, summarise_told, told_of
+from cloud.telemetry.rules.summary import Subject, Summary, summarise_days, summarise_told
 from cloud.telemetry.service.pieces import Computed, whole_days
 from shared.periods import (
     QUARTER_HOUR,
