@@ -4,6 +4,7 @@ Each step is one transaction: a file is written and read back before the rows th
 changed nothing, or is done again by the next run.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -326,7 +327,7 @@ async def _write(
         "first_day": str(span.first_day),
         "last_day": str(span.last_day),
     }
-    content = to_parquet(columns, about=about)
+    content = await asyncio.to_thread(to_parquet, columns, about=about)
     stored = await files.put(rules.path_of(span, hashlib.sha256(content).hexdigest()), content)
     entry = Catalogued(span, stored.path, stored.sha256, stored.size_bytes, rows_in, LAYOUT, is_away)
     await _content(files, entry)
@@ -354,7 +355,7 @@ async def _content(files: Files, entry: Catalogued) -> bytes:
 
 
 async def _put_back(pg: BulkConnection, span: Span, content: bytes, *, now: datetime) -> None:
-    columns = from_parquet(content)
+    columns = await asyncio.to_thread(from_parquet, content)
     if span.kind is not Kind.RAW:
         await rows.put_back_rollup(pg, span, columns)
         return
