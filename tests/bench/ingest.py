@@ -1,7 +1,7 @@
 """How fast readings are taken in over HTTP, next to COPY of the same rows in the same run.
 
-One API process, real servers, batches as agents send them: gzip, a flush per moment, joined to a stretch per device. A value is one metric of one
-reading. Run it with `.venv/bin/python tests/bench/ingest.py`; the last line is one JSON object.
+One API process, real servers, two dozen boxes at once with batches as agents send them: gzip, a flush per moment, joined to a stretch per
+device. A value is one metric of one reading. Run it with `.venv/bin/python tests/bench/ingest.py`; the last line is one JSON object.
 """
 
 import argparse

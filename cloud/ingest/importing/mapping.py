@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from cloud.ingest.importing.errors import MappingError
 from cloud.ingest.importing.units import Conversion, UnknownUnitError, conversion
@@ -305,7 +305,7 @@ def parse_mapping(text: str, *, name: str) -> ImportMapping:
         raise MappingError(f"the mapping {name!r}: {problems}") from error
 
 
-def _explained(problem: ErrorDetails) -> str:
+def _explained(problem: Mapping[str, object]) -> str:
     place = ".".join(str(part) for part in problem["loc"]) or "the file"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
