@@ -292,7 +292,7 @@ async def days_to_pack(pg: asyncpg.Connection, *, before: date, limit: int) -> l
 async def pack_day(pg: asyncpg.Connection, which: DeviceDay, *, now: datetime) -> int:
     """Pack one device's day, in a transaction of its own; `lock_day` comes first.
 
-    A day that is packed already is opened before, so what came since goes in with it.
+    A day that is packed already is opened before, so what came since goes in with it; where nothing came, nothing is done.
 
     Returns:
         Readings packed.
@@ -301,6 +301,19 @@ async def pack_day(pg: asyncpg.Connection, which: DeviceDay, *, now: datetime) -
         PackingError: if a row came or went meanwhile; the transaction must roll back.
     """
     start = day_start(which.day)
+    has_rows = await pg.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM telemetry_readings WHERE site_id = $1 AND device_number = $2 AND at >= $3 AND at < $4
+        )
+        """,
+        which.site_id,
+        which.device_number,
+        start,
+        start + timedelta(days=1),
+    )
+    if not has_rows:
+        return 0
     await _unpack(pg, which.site_id, which.device_number, which.day)
     packed = await pg.fetchval(_PACK, which.site_id, which.device_number, which.day, start, which.organization_id, now)
     removed = await pg.fetchval(

@@ -298,3 +298,43 @@ async def test_a_tenant_sees_packed_days_of_its_own(db: Database, plant: Plant, 
     async with db.transaction(plant.edge.context) as conn:
         pg = await asyncpg_of(conn)
         assert len(await all_readings(pg, plant.site_id, [which.device_number], MIDNIGHT, END)) == 24
+
+
+async def test_packers_ingest_and_readers_at_once_see_every_reading_once(db: Database, plant: Plant) -> None:
+    async with db.transaction(SYSTEM) as conn:
+        pg = await asyncpg_of(conn)
+        numbers = [await number_of(pg, plant.inverter_id), await number_of(pg, plant.meter_id)]
+        whole = [row for number in numbers for row in day_of_rows(plant, number)]
+        early, late = [row for row in whole if row["seq"] % 3], [row for row in whole if not row["seq"] % 3]
+        await write(pg, early)
+    done = asyncio.Event()
+
+    async def ingest() -> None:
+        for first in range(0, len(late), 24):
+            async with db.transaction(plant.edge.context) as conn:
+                pg = await asyncpg_of(conn)
+                await reopen_days(pg, plant.site_id, [DAY])
+                await write(pg, late[first : first + 24])
+        done.set()
+
+    async def pack() -> None:
+        while not done.is_set():
+            await pack_closed_days(db, before=DAY + timedelta(days=1), now=NOW)
+
+    async def read() -> int:
+        seen = 0
+        while not done.is_set():
+            async with db.transaction(SYSTEM) as conn:
+                found = await all_readings(await asyncpg_of(conn), plant.site_id, numbers, MIDNIGHT, END)
+            assert len(found) == len({(row[1], row[2]) for row in found})
+            assert len(early) <= len(found) <= len(whole)
+            assert len(found) >= seen
+            seen = len(found)
+        return seen
+
+    await asyncio.gather(ingest(), pack(), pack(), read(), read())
+    await pack_closed_days(db, before=DAY + timedelta(days=1), now=NOW)
+    async with db.transaction(SYSTEM) as conn:
+        pg = await asyncpg_of(conn)
+        assert len(await all_readings(pg, plant.site_id, numbers, MIDNIGHT, END)) == len(whole)
+        assert await pg.fetchval("SELECT sum(readings) FROM telemetry_days") == len(whole)

@@ -43,7 +43,9 @@ async def test_a_server_without_the_extension_is_refused_and_left_alone(
     fresh_database: FreshDatabase, admin: asyncpg.Connection, mode: Mode
 ) -> None:
     before = [await shape_of(admin, table) for table in DISTRIBUTED]
-    with pytest.raises(ScaleRefusedError, match=rf"does not have the extension {mode.value}|{mode.value} is supported from 16 on"):
+    with pytest.raises(
+        ScaleRefusedError, match=rf"does not have the extension {mode.value}|{mode.value} is supported from 16 on"
+    ):
         await scale(fresh_database.admin_url, mode, dry_run=False)
     assert [await shape_of(admin, table) for table in DISTRIBUTED] == before
 
