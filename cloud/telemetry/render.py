@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,9 +67,9 @@ def _json_line(line: Line) -> dict[str, Any]:
     }
 
 
-def live_to_json(view: Mapping[str, Any], devices: Iterable[Mapping[str, Any]]) -> bytes:
+def live_to_json(view: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> bytes:
     """A `Live` (see `cloud.telemetry.schemas`): what flows at the site, and the newest values of each device."""
-    return _to_json({**view, "devices": [dict(device) for device in devices]})
+    return _to_json({**view, "devices": devices})
 
 
 def to_csv(answer: Answer) -> bytes:

@@ -46,7 +46,7 @@ class EventStream(StreamingResponse):
 @router.get("/live", response_model=Live)
 async def read_live(site: ReadableSite, conn: Conn, now: Now) -> Response:
     """What flows now; devices that are silent for three poll intervals are left out and counted as stale."""
-    view, _ = await live_service.live(conn, site.id, now=now)
+    view, _ = await live_service.live(conn, site, now=now)
     return Response(view, media_type="application/json")
 
 
@@ -79,7 +79,7 @@ async def stream_live(
     async def look() -> tuple[bytes, str]:
         # The primary: a replica may not have yet what was announced a moment ago.
         async with services.db.transaction(context) as conn:
-            return await live_service.live(conn, site.id, now=services.clock())
+            return await live_service.live(conn, site, now=services.clock())
 
     events = hub.events(site.id, look, channel=live_channel(site.id), last_event_id=last_event_id)
     return EventStream(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})

@@ -310,33 +310,20 @@ async def site_days(conn: AsyncConnection, site_id: UUID, *, first: date, last: 
     return [dict(record) for record in records]
 
 
-async def live_flows(conn: AsyncConnection, site_id: UUID) -> dict[str, Any]:
-    """What flows now, summed by role over the devices that report; `newest_arrival` is when the newest values came in."""
+async def newest_values(conn: AsyncConnection, site_id: UUID) -> list[asyncpg.Record]:
+    """The newest values of each device, by type and name; `asked_at` is when that was, `received_at` when they came in."""
     pg = await asyncpg_of(conn)
-    return dict(await pg.fetchrow(_FLOWS, site_id))
-
-
-_FLOWS = """
-SELECT total_power_kw AS pv_power_kw, grid_power_kw, battery_power_kw, load_power_kw, battery_soc_percent,
-    total_energy_today_kwh AS energy_today_kwh, devices_reporting, devices_stale, oldest_reading_at, newest_reading_at,
-    (SELECT max(received_at) FROM device_telemetry_snapshot WHERE site_id = $1) AS newest_arrival
-FROM v_site_telemetry_live WHERE site_id = $1
-"""
-
-
-async def live_devices(conn: AsyncConnection, site_id: UUID) -> list[asyncpg.Record]:
-    """The newest values of each device, by type and name."""
-    pg = await asyncpg_of(conn)
-    records: list[asyncpg.Record] = await pg.fetch(_NEWEST, site_id)
+    records: list[asyncpg.Record] = await pg.fetch(NEWEST, site_id)
     return records
 
 
-# Words as text: they go into an answer as they are.
-_NEWEST = """
+# Identifiers and types as text: they go into an answer as they are.
+NEWEST = """
 SELECT s.device_id::text AS device_id, d.name, d.device_type::text AS device_type, s.timestamp AS at,
     greatest(0, extract(epoch FROM now() - s.timestamp))::double precision AS age_s,
     s.timestamp < now() - make_interval(secs => 3 * d.poll_interval_s) AS is_stale,
-    s.current_power_kw AS power_kw, s.battery_soc_percent, s.operating_state, s.quality
+    s.current_power_kw AS power_kw, s.battery_soc_percent, s.operating_state, s.quality,
+    s.pv_power_kw, s.grid_power_kw, s.battery_power_kw, s.load_power_kw, s.energy_today_kwh, s.received_at, now() AS asked_at
 FROM device_telemetry_snapshot s JOIN devices d ON d.site_id = s.site_id AND d.id = s.device_id
 WHERE s.site_id = $1 ORDER BY d.device_type, d.name, s.device_id
 """

@@ -1,19 +1,30 @@
 """What flows now."""
 
+from dataclasses import asdict
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.sites.schemas import SiteOut
 from cloud.telemetry.render import live_to_json
 from cloud.telemetry.repository import reads
+from cloud.telemetry.rules.live import Newest, flows_of
+from shared.periods import day_of, day_window, zone_of
+
+_SUMMED = tuple(Newest.__dataclass_fields__)
+_SHOWN = (
+    "device_id", "name", "device_type", "at", "age_s", "is_stale", "power_kw", "battery_soc_percent", "operating_state", "quality",
+)  # fmt: skip
 
 
-async def live(conn: AsyncConnection, site_id: UUID, *, now: datetime) -> tuple[bytes, str]:
+async def live(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> tuple[bytes, str]:
     """The site's flows and devices as JSON, and an id that changes whenever what a viewer sees does."""
-    flows = await reads.live_flows(conn, site_id)
-    devices = await reads.live_devices(conn, site_id)
-    arrived: datetime | None = flows.pop("newest_arrival")
+    records = await reads.newest_values(conn, site.id)
+    zone = zone_of(site.timezone)
+    today = day_window(day_of(records[0]["asked_at"] if records else now, zone), zone)
+    flows = flows_of([Newest(**{name: record[name] for name in _SUMMED}) for record in records], today)
+    arrived = max((record["received_at"] for record in records), default=None)
     stamp = 0 if arrived is None else round(arrived.timestamp() * 1_000_000)
-    body = live_to_json({"site_id": site_id, "at": now, **flows}, devices)
-    return body, f"{stamp}-{flows['devices_reporting']}"
+    devices = [{name: record[name] for name in _SHOWN} for record in records]
+    body = live_to_json({"site_id": site.id, "at": now, **asdict(flows)}, devices)
+    return body, f"{stamp}-{flows.devices_reporting}"

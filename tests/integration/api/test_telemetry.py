@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from cloud.core.db import SYSTEM
 from cloud.ingest.bell import live_channel
+from cloud.sites.repository import get_site
 from cloud.telemetry.repository.queue import mark
+from cloud.telemetry.schemas import Live, LiveDevice
 from cloud.telemetry.service.live import live
 from cloud.telemetry.service.rollup import make_room, roll_up_site
 from cloud.telemetry.service.stream import LiveHub
@@ -202,6 +204,17 @@ async def test_live_leaves_stale_devices_out(world: World) -> None:
     assert stale["devices"][0]["age_s"] > 3_500
 
 
+async def test_live_is_as_described(world: World) -> None:
+    empty = await get(world, "live")
+    assert Live.model_validate(empty).devices == []
+    await show(world, datetime.now(UTC), 4.2)
+    told = Live.model_validate(await get(world, "live"))
+    assert told.site_id == UUID(world.site["id"])
+    assert told.newest_reading_at == told.oldest_reading_at == told.devices[0].at
+    assert set(empty) == set(Live.model_fields)
+    assert set((await get(world, "live"))["devices"][0]) == set(LiveDevice.model_fields)
+
+
 class Stream:
     """A client of the event stream."""
 
@@ -212,7 +225,9 @@ class Stream:
 
         async def look() -> Any:
             async with services.db.transaction(SYSTEM) as conn:
-                return await live(conn, site_id, now=START)
+                site = await get_site(conn, site_id)
+                assert site is not None
+                return await live(conn, site, now=START)
 
         self.hub = hub or LiveHub(services.redis)
         self.chunks = self.hub.events(
