@@ -369,6 +369,19 @@ async def test_a_repeat_among_new_ones_is_answered_and_not_written(db: Database,
 # --- order, room, and callers that go away
 
 
+async def test_a_gateway_that_is_being_written_waits_in_either_line(
+    db: Database, writer: BatchWriter, plant: Plant
+) -> None:
+    bulky = writer_module.BULKY + 1
+    async with held(db, plant):
+        first = asyncio.create_task(writer.write(power(plant, *[1.0] * bulky)))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(writer.write(power(plant, 1.0, seq=2, at_s=7200)))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+    assert acks(await asyncio.gather(first, second)) == [(1, bulky, 0), (2, 1, 0)]
+
+
 async def test_batches_of_one_gateway_at_once_keep_their_order(db: Database, writer: BatchWriter) -> None:
     plants = await make_plants(db, 3)
     sent = [power(plant, float(seq), seq=seq, at_s=seq) for seq in range(1, 6) for plant in plants]
