@@ -6,7 +6,7 @@ Rows travel by column (see `repository.arrays`): a level of a site's day is one 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from operator import attrgetter, itemgetter
 from types import GenericAlias
 from typing import Any, get_type_hints
@@ -86,6 +86,7 @@ DAYS = Level.of(TelemetryDailySummary, "summary_date", rows=Summary)
 MONTHS = Level.of(TelemetryMonthlySummary, "year", "month", rows=Summary)
 
 _PARTITIONED = (QUARTER_HOURS, HOURS)
+_APART = timedelta(days=2)
 
 
 async def ensure_partitions(conn: AsyncConnection, window: Window) -> None:
@@ -123,11 +124,11 @@ async def save(
     for is_site in (False, True):
         told = [(key, row) for key, row in rows if (key[0] is None) is is_site]
         deleted = [key for key in gone if (key[0] is None) is is_site]
-        if deleted:
-            first, last = min(key[1] for key in deleted), max(key[1] for key in deleted)
-            ids = [str(device_id) for device_id in {key[0] for key in deleted} if device_id is not None]
-            keys = _literals(len(level.period) + 1, deleted)
-            await pg.execute(_DELETES[level.table, is_site], site.id, array_literal(ids), str(first), str(last), *keys)
+        for together in _close(deleted, level):
+            ids = array_literal([key for key in {key[0] for key in together} if key is not None])
+            keys = _literals(len(level.period) + 1, together)
+            ends = str(together[0][1]), str(together[-1][1])
+            await pg.execute(_DELETES[level.table, is_site], site.id, ids, *ends, *keys)
         if told:
             await pg.execute(
                 _UPSERTS[level.table, is_site],
@@ -137,6 +138,17 @@ async def save(
                 *([site.zone.key] if level.has_zone else []),
                 *_columns(level, told),
             )
+
+
+def _close(keys: Collection[Key], level: Level) -> list[list[Key]]:
+    """Keys in order of time, cut where much lies between them: all rows between the ends of a part are looked at."""
+    parts: list[list[Key]] = []
+    for key in sorted(keys, key=itemgetter(slice(1, None))):
+        if parts and (level is MONTHS or key[1] - parts[-1][-1][1] <= _APART):
+            parts[-1].append(key)
+        else:
+            parts.append([key])
+    return parts
 
 
 def _literals(width: int, keys: Iterable[Sequence[Any]]) -> list[str]:
