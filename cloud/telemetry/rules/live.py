@@ -6,14 +6,14 @@ The view looks a time zone up for every device, which costs more than everything
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.enums import DeviceType
 from shared.periods import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest values of one device; None = not measured.
+class Newest(NamedTuple):
+    """The newest values of one device; None = not measured. A tuple, since there may be thousands.
 
     Attributes:
         is_stale: older than three poll intervals: left out of everything but the energy of the day.

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from operator import itemgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,10 +12,11 @@ from cloud.telemetry.repository import reads
 from cloud.telemetry.rules.live import Newest, flows_of
 from shared.periods import day_of, day_window, zone_of
 
-_SUMMED = tuple(Newest.__dataclass_fields__)
+_summed = itemgetter(*Newest._fields)
 _SHOWN = (
     "device_id", "name", "device_type", "at", "age_s", "is_stale", "power_kw", "battery_soc_percent", "operating_state", "quality",
 )  # fmt: skip
+_shown = itemgetter(*_SHOWN)
 
 
 async def live(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> tuple[bytes, str]:
@@ -22,9 +24,9 @@ async def live(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> tuple[
     records = await reads.newest_values(conn, site.id)
     zone = zone_of(site.timezone)
     today = day_window(day_of(records[0]["asked_at"] if records else now, zone), zone)
-    flows = flows_of([Newest(**{name: record[name] for name in _SUMMED}) for record in records], today)
+    flows = flows_of([Newest._make(_summed(record)) for record in records], today)
     arrived = max((record["received_at"] for record in records), default=None)
     stamp = 0 if arrived is None else round(arrived.timestamp() * 1_000_000)
-    devices = [{name: record[name] for name in _SHOWN} for record in records]
+    devices = [dict(zip(_SHOWN, _shown(record), strict=True)) for record in records]
     body = live_to_json({"site_id": site.id, "at": now, **asdict(flows)}, devices)
     return body, f"{stamp}-{flows.devices_reporting}"
