@@ -14,7 +14,9 @@ from shared.wire import Block, Flush, ReadingBatch
 EPOCH = UUID(int=9)
 BEGIN = datetime(2026, 6, 1, 6, 0, 0, 123_000, tzinfo=UTC)
 
-cells: st.SearchStrategy[Value] = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=4))
+cells: st.SearchStrategy[Value] = st.one_of(
+    st.none(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=4)
+)
 days_ms = st.integers(-40_000_000_000, 40_000_000_000)
 """A store may hold more than a year; after the clock was set, a later flush may have an earlier date."""
 
