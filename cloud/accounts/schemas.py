@@ -26,14 +26,14 @@ class Retention(BaseModel):
     """How many days numbers stay in the database; days and months stay for ever. What leaves goes to an archive first.
 
     Attributes:
-        raw_days: readings as they came.
+        raw_days: readings as they came; never less than the 40 days over which a gap in a counter is bridged.
         quarter_hour_days: quarter-hours; a month goes as a whole.
         hour_days: hours, likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    raw_days: Annotated[int, Field(ge=30, le=3_660)] = 90
+    raw_days: Annotated[int, Field(ge=45, le=3_660)] = 90
     quarter_hour_days: Annotated[int, Field(ge=400, le=7_320)] = 731
     hour_days: Annotated[int, Field(ge=400, le=18_300)] = 1_827
 

@@ -52,7 +52,7 @@ async def test_another_organisation_does_not_exist(world: World) -> None:
 @pytest.mark.parametrize(
     ("retention", "field"),
     [
-        ({"raw_days": 29}, "raw_days"),
+        ({"raw_days": 44}, "raw_days"),
         ({"raw_days": 3_661}, "raw_days"),
         ({"quarter_hour_days": 399}, "quarter_hour_days"),
         ({"raw_days": 800}, "retention"),

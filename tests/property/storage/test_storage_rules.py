@@ -22,7 +22,7 @@ SITE, ORGANIZATION = UUID(int=1), UUID(int=2)
 
 @st.composite
 def classes(draw: st.DrawFn) -> Retention:
-    raw = draw(st.integers(30, 3_660))
+    raw = draw(st.integers(45, 3_660))
     quarters = draw(st.integers(max(400, raw), 7_320))
     return Retention(raw_days=raw, quarter_hour_days=quarters, hour_days=draw(st.integers(quarters, 18_300)))
 
@@ -71,7 +71,7 @@ def test_what_is_coarser_stays_at_least_as_long(retention: Retention, today: dat
 
 @given(raw=st.integers(0, 4_000), quarters=st.integers(0, 8_000), hours=st.integers(0, 20_000))
 def test_classes_out_of_order_or_bounds_are_refused(raw: int, quarters: int, hours: int) -> None:
-    is_good = 30 <= raw <= 3_660 and 400 <= quarters <= 7_320 and 400 <= hours <= 18_300 and raw <= quarters <= hours
+    is_good = 45 <= raw <= 3_660 and 400 <= quarters <= 7_320 and 400 <= hours <= 18_300 and raw <= quarters <= hours
     if is_good:
         assert Retention(raw_days=raw, quarter_hour_days=quarters, hour_days=hours).raw_days == raw
     else:
