@@ -67,7 +67,22 @@ def _json_line(line: Line) -> dict[str, Any]:
     }
 
 
-def live_to_json(view: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> bytes:
+class DeviceNow(msgspec.Struct, frozen=True, gc=False):
+    """A `LiveDevice` (see `cloud.telemetry.schemas`), as it is written."""
+
+    device_id: str
+    name: str
+    device_type: str
+    at: datetime
+    age_s: float
+    is_stale: bool
+    power_kw: float | None
+    battery_soc_percent: float | None
+    operating_state: str | None
+    quality: int
+
+
+def live_to_json(view: Mapping[str, Any], devices: Sequence[DeviceNow]) -> bytes:
     """A `Live` (see `cloud.telemetry.schemas`): what flows at the site, and the newest values of each device."""
     return _to_json({**view, "devices": devices})
 

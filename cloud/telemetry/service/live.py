@@ -7,16 +7,13 @@ from operator import itemgetter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.sites.schemas import SiteOut
-from cloud.telemetry.render import live_to_json
+from cloud.telemetry.render import DeviceNow, live_to_json
 from cloud.telemetry.repository import reads
 from cloud.telemetry.rules.live import Newest, flows_of
 from shared.periods import day_of, day_window, zone_of
 
 _summed = itemgetter(*Newest._fields)
-_SHOWN = (
-    "device_id", "name", "device_type", "at", "age_s", "is_stale", "power_kw", "battery_soc_percent", "operating_state", "quality",
-)  # fmt: skip
-_shown = itemgetter(*_SHOWN)
+_shown = itemgetter(*DeviceNow.__struct_fields__)
 
 
 async def live(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> tuple[bytes, str]:
@@ -27,6 +24,6 @@ async def live(conn: AsyncConnection, site: SiteOut, *, now: datetime) -> tuple[
     flows = flows_of([Newest._make(_summed(record)) for record in records], today)
     arrived = max((record["received_at"] for record in records), default=None)
     stamp = 0 if arrived is None else round(arrived.timestamp() * 1_000_000)
-    devices = [dict(zip(_SHOWN, _shown(record), strict=True)) for record in records]
+    devices = [DeviceNow(*_shown(record)) for record in records]
     body = live_to_json({"site_id": site.id, "at": now, **asdict(flows)}, devices)
     return body, f"{stamp}-{flows.devices_reporting}"
