@@ -69,8 +69,7 @@ class FlowColumns:
             todays = [None if total == 0 else today for total, today in zip(totals, todays, strict=True)]
         sign = self.source.sign
         watts = [None if kw is None else max(0, round(sign * kw * 1000)) for kw in self.power[part]]
-        # A column that no reading has is empty.
-        return FlowSeries(*(Points.of(zip(moments, values, strict=False)) for values in (totals, todays, watts)))
+        return FlowSeries(_points(moments, totals), _points(moments, todays), _points(moments, watts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +202,17 @@ def _flows(
         events = sorted(device.events.get(source.total, ()), key=lambda event: event.at)
         steady = None
         if totals and not events:
-            points = Points.of(zip(moments, totals, strict=True))
+            points = _points(moments, totals)
             steady = SteadyCounter.of(points.moments, points.values, limits)
         yield FlowColumns(source, limits, events, moments, totals, todays, power, steady)
+
+
+def _points(moments: Sequence[int], values: Sequence[int | None]) -> Points:
+    """Of the values that are there; a column that no reading has is empty."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(moments):
+        moments = [at for at, value in zip(moments, values, strict=False) if value is not None]
+    return Points(moments, known)
 
 
 def _wh(column: Column) -> list[int | None]:
