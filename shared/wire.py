@@ -41,9 +41,9 @@ class WireModel(BaseModel):
 
 
 class Versioned(WireModel):
-    """A body that says which version of this module wrote it."""
+    """A body that says in which version its shape last changed: what did not change is read by older readers as before."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
 
 
 class AgentFacts(WireModel):
@@ -205,6 +205,7 @@ class ReadingBatch(Versioned):
         stretches: one per device and set of metric keys.
     """
 
+    schema_version: int = 2
     epoch: UUID
     first_seq: int = Field(ge=1)
     last_seq: int
@@ -227,7 +228,6 @@ class ReadingBatch(Versioned):
 class FlushBatch(Versioned):
     """`POST edge/readings` as version 1 sends it: flushes in ascending, gapless order of `seq`."""
 
-    schema_version: int = 1
     epoch: UUID
     flushes: tuple[Flush, ...] = Field(min_length=1)
 

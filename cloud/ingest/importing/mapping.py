@@ -2,7 +2,6 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -301,19 +300,21 @@ def parse_mapping(text: str, *, name: str) -> ImportMapping:
     except tomllib.TOMLDecodeError as error:
         raise MappingError(f"the mapping {name!r} is no TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(_explained(problem) for problem in error.errors(include_url=False))
+        problems = "; ".join(
+            _explained(problem["loc"], problem["type"], problem["msg"], problem["input"])
+            for problem in error.errors(include_url=False)
+        )
         raise MappingError(f"the mapping {name!r}: {problems}") from error
 
 
-def _explained(problem: Mapping[str, object]) -> str:
-    place = ".".join(str(part) for part in problem["loc"]) or "the file"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
+def _explained(loc: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
+    place = ".".join(str(part) for part in loc) or "the file"
+    if kind == "missing":
         return f"{place} is missing"
-    if problem["type"] == "extra_forbidden":
-        model = _SECTIONS.get(str(problem["loc"][0]), ImportMapping) if len(problem["loc"]) > 1 else ImportMapping
+    if kind == "extra_forbidden":
+        model = _SECTIONS.get(str(loc[0]), ImportMapping) if len(loc) > 1 else ImportMapping
         return f"{place} is not known; known are {', '.join(model.model_fields)}"
-    return f"{place}{_shown(problem['input'])}: {message}"
+    return f"{place}{_shown(given)}: {message.removeprefix('Value error, ')}"
 
 
 def _shown(value: object) -> str:

@@ -84,10 +84,16 @@ _SHOW = """
         FROM unnest($17::text::uuid[], $18::text::uuid[], $19::text::bigint[]) AS step (id, epoch, acked_seq)
         WHERE g.id = step.id
     ), heard AS (
+        -- A device that somebody is editing is passed over until next time: that transaction will want the gateway, which is locked here.
         UPDATE devices AS d SET status = $1::text::device_status, last_seen_at = $2, last_error = NULL
-        FROM new
-        WHERE d.site_id = new.site_id AND d.id = new.device_id AND d.status <> 'maintenance'
-          AND (d.status <> $1::text::device_status OR d.last_seen_at IS NULL OR d.last_seen_at < $2::timestamptz - interval '1 minute')
+        FROM (
+            SELECT d.id FROM devices AS d JOIN new ON new.site_id = d.site_id AND new.device_id = d.id
+            WHERE d.status <> 'maintenance' AND (
+                d.status <> $1::text::device_status OR d.last_seen_at IS NULL
+                OR d.last_seen_at < $2::timestamptz - interval '1 minute'
+            )
+            FOR NO KEY UPDATE OF d SKIP LOCKED
+        ) AS told WHERE d.id = told.id
     )
     INSERT INTO device_telemetry_snapshot AS snapshot (
         received_at, updated_at, site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw,

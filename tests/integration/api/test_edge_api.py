@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import zstandard
 from sqlalchemy import text
 
 from cloud.core.db import NOBODY, SYSTEM
@@ -81,9 +82,18 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     return problem
 
 
+async def test_a_batch_packed_with_zstd_is_taken_like_any_other(world: World, agent: dict[str, str]) -> None:
+    packed = zstandard.ZstdCompressor().compress(json.dumps(readings(world.device["id"], 1.0, 2.0)).encode())
+    ack = await send(world.api, agent, packed, **{"Content-Encoding": "zstd"})
+    assert (ack.status_code, ack.json()["stored"]) == (200, 2)
+    bomb = zstandard.ZstdCompressor().compress(b" " * 5_000_000)
+    assert_problem(await send(world.api, agent, bomb, **{"Content-Encoding": "zstd"}), 413, "body_too_large")
+
+
 async def test_enrol_plan_readings_acknowledgement(world: World, agent: dict[str, str]) -> None:
     plan = await world.api.call("GET", "/edge/plan", headers=agent)
     assert [device["id"] for device in plan.json()["devices"]] == [world.device["id"]]
+    assert plan.json()["schema_version"] == 1, "an agent that knows no other version goes on reading plans"
     same = await world.api.call("GET", "/edge/plan", headers={**agent, "If-None-Match": plan.headers["ETag"]})
     assert (same.status_code, same.content) == (304, b"")
     packed = gzip.compress(json.dumps(readings(world.device["id"], 1.0, 2.0)).encode())
@@ -328,7 +338,7 @@ async def test_edge_alerts_reach_the_people_and_carry_their_true_start(world: Wo
     }
     world.api.clock.advance(minutes=6)
     sent = await world.api.call("POST", "/edge/alerts", headers=agent, json={"schema_version": 1, "alerts": [alert]})
-    assert sent.json() == {"schema_version": SCHEMA_VERSION, "accepted": [alert["id"]], "rejected": {}}
+    assert sent.json() == {"schema_version": 1, "accepted": [alert["id"]], "rejected": {}}
     answer = await world.api.call("GET", "/alerts", world.owner, params={"status": "active"})
     assert answer.status_code == 200, answer.text
     listed = answer.json()["items"]
