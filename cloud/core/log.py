@@ -39,12 +39,18 @@ def _as_json(event: object, **_: object) -> str:
     return _encode(event).decode()
 
 
-class _NamedWriter(structlog.WriteLogger):
-    """Writes lines to stderr; `name` is for `add_logger_name`."""
+class _NamedWriter:
+    """Writes lines to whatever stderr is at the moment; `name` is for `add_logger_name`."""
 
     def __init__(self, name: str = "") -> None:
-        super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, line: str) -> None:
+        """Write one line, whole."""
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 def configure_logging(*, json: bool = True, level: str = "info") -> None:
