@@ -74,7 +74,7 @@ def configure_logging(*, json: bool = True, level: str = "info") -> None:
         processors=[*shared, *renderer],
         logger_factory=_NamedWriter,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
