@@ -144,14 +144,14 @@ async def channel_stretches(
 
 
 _STRETCHES = """
-SELECT d.device_number, ({days})::text, d.quality, NULL::bytea, (extract(epoch FROM d.first_at) * 1000000)::bigint, d.step_us,
+SELECT d.device_number, d.readings, ({days})::text, d.quality, NULL::bytea, (extract(epoch FROM d.first_at) * 1000000)::bigint, d.step_us,
     d.at_offset_us
 FROM telemetry_days AS d
 WHERE d.site_id = $1 AND d.device_number = ANY ($2::integer[]) AND d.day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
     AND d.day <= ($4::timestamptz AT TIME ZONE 'UTC')::date AND d.{array} IS NOT NULL AND $5::text IS NOT NULL
 UNION ALL
-SELECT device_number, ({rows})::text, CASE WHEN bool_or(quality <> 0) THEN array_agg(quality) END, array_send(array_agg(at)),
-    NULL, NULL, NULL
+SELECT device_number, count(*)::integer, ({rows})::text, CASE WHEN bool_or(quality <> 0) THEN array_agg(quality) END,
+    array_send(array_agg(at)), NULL, NULL, NULL
 FROM (
     SELECT device_number, at, quality, {value} AS value FROM telemetry_readings
     WHERE site_id = $1 AND device_number = ANY ($2::integer[]) AND at >= $3 AND at < $4 ORDER BY device_number, at
@@ -173,8 +173,10 @@ _floats = msgspec.json.Decoder(list[float | None])
 
 def _by_device(records: Iterable[asyncpg.Record], ids: Mapping[int, UUID]) -> dict[UUID, list[Stretch]]:
     found: dict[UUID, list[Stretch]] = {}
-    for number, values, quality, moments, *grid in records:
+    for number, count, values, quality, moments, *grid in records:
         numbers = _numbers(values)
+        if len(numbers) != count:
+            raise msgspec.DecodeError("a word looks like several numbers")
         places = moments_of(moments) if moments is not None else _grid_moments(len(numbers), *grid)
         found.setdefault(ids[number], []).append(Stretch(places, numbers, quality))
     return found
