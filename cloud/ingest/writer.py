@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 GROUPS = 2
 """Transactions at once: one is in PostgreSQL while the next is made ready. More would only make the groups smaller."""
 
-WORTH_A_SECOND_GROUP = 600
+WORTH_A_SECOND_GROUP = 240
 """Readings that must wait before a second transaction is begun beside the first: for fewer, the round trips cost more than the wait."""
 
 BULKY = 1_000
