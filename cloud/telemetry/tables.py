@@ -232,6 +232,12 @@ class TelemetryDailySummary(_SummaryId, _Scoped, _Energies, _Yield, _Computed, T
         Index(None, "site_id", "summary_date"),
         Index(None, "device_id", "summary_date"),
         Index(None, "organization_id"),
+        Index(
+            "ix_telemetry_daily_summary_fleet",
+            "organization_id",
+            "summary_date",
+            postgresql_where=text("device_id IS NULL"),
+        ),
         one_of("sunshine_basis", ("irradiance", "power")),
     )
 

@@ -40,9 +40,6 @@ _SITES_IN_SCOPE = """
     SELECT id AS site_id, timezone FROM sites
     WHERE status::text <> 'decommissioned' AND ($1::uuid[] IS NULL OR organization_id = ANY ($1::uuid[]))
 """
-_THOSE_SITES = "site_id = ANY (ARRAY (SELECT site_id FROM calendar)) AND device_id IS NULL"
-"""Without devices, so that each site is found in the index of site rows."""
-
 _MANY_EACH = """
     (SELECT count(*) FROM (
         SELECT FROM months WHERE energy_generated_kwh IS NOT NULL AND {} GROUP BY site_id
@@ -71,13 +68,18 @@ _TOTALS = f"""
 _TOTALS_IN_SCOPE = _TOTALS.format(sites=_SITES_IN_SCOPE)
 _TOTALS_OF_SITE = _TOTALS.format(sites="SELECT id AS site_id, timezone FROM sites WHERE id = $1")
 
-_DAYS_IN_SCOPE = f"""
+_DAYS = f"""
     WITH calendar AS MATERIALIZED ({_SITES_IN_SCOPE}), day AS (
         SELECT summary_date, {_SUMS}, {_ONE_EACH} FROM telemetry_daily_summary
-        WHERE {_THOSE_SITES} AND summary_date >= $2 AND summary_date <= $3 GROUP BY summary_date
+        WHERE device_id IS NULL AND summary_date >= $2 AND summary_date <= $3 {{organizations}}
+            AND site_id IN (SELECT site_id FROM calendar)
+        GROUP BY summary_date
     )
     SELECT (SELECT count(*) FROM calendar) AS sites, day.* FROM (SELECT) AS one LEFT JOIN day ON true
 """  # noqa: S608 -- columns of our own
+_DAYS_OF_ALL = _DAYS.format(organizations="")
+_DAYS_IN_SCOPE = _DAYS.format(organizations="AND organization_id = ANY ($1::uuid[])")
+"""Spelled out, so that the days are found in the index of organisations and days."""
 
 
 def _organizations(scope: Scope) -> list[UUID] | None:
@@ -104,7 +106,8 @@ async def days_in_scope(
 ) -> tuple[int, dict[date, asyncpg.Record]]:
     """How many sites are in scope and not decommissioned, and their energies together by local day."""
     pg = await asyncpg_of(conn)
-    records = await pg.fetch(_DAYS_IN_SCOPE, _organizations(scope), first, last)
+    statement = _DAYS_OF_ALL if scope.everything else _DAYS_IN_SCOPE
+    records = await pg.fetch(statement, _organizations(scope), first, last)
     return records[0]["sites"], {record["summary_date"]: record for record in records if record["summary_date"]}
 
 
