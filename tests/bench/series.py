@@ -60,10 +60,10 @@ SELECT id, site_id, organization_id, now(), 4.25, CASE device_type WHEN 'inverte
 """
 # As agents send it: ten minutes of each device of a site at a time.
 RAW = """
-INSERT INTO telemetry_readings (site_id, device_number, at, seq, ac_power_kw, dc_power_kw, dc_voltage_v, ac_voltage_v, ac_current_a,
-    grid_frequency_hz, inverter_temperature_c, energy_total_kwh, energy_today_kwh, operating_state, extra)
+INSERT INTO telemetry_readings (site_id, device_number, at, seq, ac_power_kw, dc_power_kw, dc_voltage_v, ac_voltage_v, ac_voltage_v_l1,
+    ac_current_a, grid_frequency_hz, inverter_temperature_c, energy_total_kwh, energy_today_kwh, operating_state, extra)
 SELECT d.site_id, d.number, ($3::date + minute * interval '1 minute') AT TIME ZONE 'UTC', $4::integer * 1440 + minute, 5 + sin(n / 90),
-    5.2, 610, 231, 21.6, 50.01, 41, 4000 + n / 12, minute / 60.0, 'producing',
+    5.2, 610, 231, 229 + minute % 7, 21.6, 50.01, 41, 4000 + n / 12, minute / 60.0, 'producing',
     jsonb_build_object('dc_voltage_v.pv1', 600 + minute % 30, 'dc_current_a.pv1', 4.2)
 FROM generate_series(0, 1439, 10) block, (SELECT site_id, number FROM devices WHERE site_id = $1 ORDER BY name LIMIT $2) d,
     LATERAL (SELECT minute, ($4::integer * 1440 + minute)::double precision AS n FROM generate_series(block, block + 9) minute) t
@@ -266,7 +266,8 @@ def questions(plant: Plant) -> dict[str, tuple[str, str]]:
     return {
         "nothing": ("/api/v1/sites?limit=1", plant.park_token),
         "newest_1000": (f"/api/v1/sites/{plant.park}/live", plant.park_token),
-        "month_in_hours_from_raw": (f"{series}&metric=dc_voltage_v.pv1", plant.park_token),
+        "month_in_hours_from_raw": (f"{series}&metric=ac_voltage_v.l1", plant.park_token),
+        "month_in_hours_from_raw_extra": (f"{series}&metric=dc_voltage_v.pv1", plant.park_token),
         "month_in_hours_from_quarter_hours": (f"{series}&metric=ac_power_kw", plant.park_token),
         "month_in_hours_from_hours": (f"{series}&metric=energy_generated_kwh", plant.park_token),
         "fleet_energy_day": (f"{energy}{today}", plant.homes_token),
@@ -335,7 +336,7 @@ async def run(raw_devices: int, rows_days: int, count: int) -> dict[str, float]:
 def main() -> None:
     """Ask and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--raw-devices", type=int, default=24, help="inverters with a month of raw readings")
+    parser.add_argument("--raw-devices", type=int, default=116, help="inverters with a month of raw readings")
     parser.add_argument("--rows-days", type=int, default=2, help="newest days of raw readings that are not packed")
     parser.add_argument("--questions", type=int, default=100, help="times that each question is asked")
     arguments = parser.parse_args()
