@@ -165,6 +165,19 @@ async def test_an_installer_sees_energy(world: World) -> None:
     assert (await ask(world, "/portfolio", installer))["items"][0]["today"]["energy_generated_kwh"] == 12
 
 
+async def test_days_of_a_decommissioned_site_are_nobodys(world: World) -> None:
+    await both_sites(world)
+    asked = {"from": "2026-06-01", "to": "2026-06-01"}
+    before = await ask(world, "/portfolio/energy", **asked)
+    async with world.api.services.db.transaction(SYSTEM) as conn:
+        await conn.execute(
+            text("UPDATE sites SET status = 'decommissioned' WHERE id = :id"), {"id": UUID(world.site["id"])}
+        )
+    after = await ask(world, "/portfolio/energy", **asked)
+    assert (before["days"][0]["energy_generated_kwh"], before["sites"]) == (12, 1)
+    assert (after["days"][0]["energy_generated_kwh"], after["sites"]) == (None, 0)
+
+
 async def test_the_portfolio_is_paged_by_name_and_leaves_decommissioned_sites_out(world: World) -> None:
     for name in ("Akora", "Zhob", "Mardan"):
         await world.api.call(
