@@ -36,7 +36,6 @@ KNOWN_BITS = int(~Quality.GOOD)
 """Bits that an agent of today can set; others are of no meaning here."""
 
 QUARTER_HOUR_US = 900_000_000
-DAY_US = 86_400_000_000
 
 _FUTURE, _BEFORE_DEVICE, _OUT_OF_RANGE = int(Quality.FUTURE), int(Quality.BEFORE_DEVICE), int(Quality.OUT_OF_RANGE)
 _NEVER_NEWEST = int(Quality.LINK_DOWN | Quality.FUTURE)

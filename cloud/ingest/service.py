@@ -1,7 +1,7 @@
 """Batches become rows, snapshots, ledger entries and dirty buckets, in the one transaction that they are given."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -13,8 +13,8 @@ from cloud.core.db import asyncpg_of
 from cloud.core.errors import CloudError, ConflictError
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.service import CredentialInvalidError, is_good
-from cloud.ingest.columns import DAY_US, KNOWN_BITS, QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
-from cloud.ingest.days.repository import LATE, reopen_days
+from cloud.ingest.columns import KNOWN_BITS, QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
+from cloud.ingest.days.repository import late_days, reopen_days
 from cloud.ingest.repository import ledger, raw, snapshot
 from cloud.ingest.repository.ledger import BatchSpan, Dirty, Entry, LedgerState
 from cloud.ingest.repository.raw import ColumnSet, NewRow
@@ -29,7 +29,6 @@ from cloud.ingest.rules import (
     snapshot_of,
 )
 from cloud.ingest.schemas import Batch
-from shared.counters import moment_of, unix_us
 from shared.enums import Quality
 from shared.wire import BatchAck, NewestReading, RejectedReading
 
@@ -135,7 +134,7 @@ async def take_batch(pg: BulkConnection, delivery: Delivery, memory: Memory) -> 
     await _show(pg, [outcome], rows, received_at=delivery.now)
     await _open_days(pg, [outcome], rows, now=delivery.now)
     fresh = await raw.insert_missing(pg, rows, received_at=delivery.now)
-    dirty = _dirty_of(outcome, fresh)
+    dirty = dirty_quarters(delivery.edge, outcome.devices, fresh)
     entry = _entry(outcome, stored=len(fresh), flagged=sum(1 for row in fresh if row.quality))
     await ledger.file(pg, [entry], dirty, received_at=delivery.now)
     await _quarantine(pg, [outcome], received_at=delivery.now)
@@ -219,14 +218,11 @@ async def _show(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *
 
 async def _open_days(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, now: datetime) -> None:
     """Turn packed days back into rows where readings are about to be added to them."""
-    late_us = unix_us(now - LATE) // DAY_US * DAY_US  # the day in which this lies, and later ones, are never packed
-    if not len(rows) or min(rows.moments_us) >= late_us:
-        return
     found: dict[UUID, set[date]] = {}
     for each in accepted:
-        for at_us in rows.moments_us[each.readings.first_row : each.readings.end_row]:
-            if at_us < late_us:
-                found.setdefault(each.delivery.edge.site_id, set()).add(moment_of(at_us).date())
+        days = late_days(rows.moments_us[each.readings.first_row : each.readings.end_row], now=now)
+        if days:
+            found.setdefault(each.delivery.edge.site_id, set()).update(days)
     for site_id, days in sorted(found.items()):
         await reopen_days(pg, site_id, days, device_numbers=sorted({*rows.device_numbers}))
 
@@ -238,10 +234,9 @@ async def _quarantine(pg: BulkConnection, accepted: Sequence[_Accepted], *, rece
             await ledger.quarantine(pg, edge, rejected, epoch=each.span.epoch, received_at=received_at)
 
 
-def _dirty_of(accepted: _Accepted, fresh: Iterable[NewRow]) -> set[Dirty]:
-    """The quarter-hours of rows that were not there before."""
-    edge = accepted.delivery.edge
-    ids = {device.number: device.id for device in accepted.devices.values()}
+def dirty_quarters(edge: EdgeIdentity, devices: Mapping[UUID, KnownDevice], fresh: Iterable[NewRow]) -> set[Dirty]:
+    """The quarter-hours that rows enter which were not there before."""
+    ids = {device.number: device.id for device in devices.values()}
     return {
         (edge.site_id, edge.organization_id, ids[row.device_number], row.at_us // QUARTER_HOUR_US * QUARTER_HOUR_US)
         for row in fresh

@@ -13,11 +13,13 @@ import asyncpg
 from sqlalchemy.dialects import postgresql
 
 from cloud.ingest.days.tables import MEASURED
+from shared.counters import moment_of, unix_us
 from shared.errors import SolarHubError
 
 LATE = timedelta(days=1)
 """Readings of a day that ended longer ago are late: ingest calls `reopen_days` for them. Younger days are never packed."""
 
+_DAY_US = 86_400_000_000
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _TYPES = {name: kind.compile(dialect=_DIALECT) for name, kind in MEASURED.items()}
 _OFFSETS = ("received_offset_us", "at_offset_us", "seq_offset")
@@ -41,6 +43,18 @@ class DeviceDay:
 def day_start(day: date) -> datetime:
     """Midnight UTC at which a day begins."""
     return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def late_days(moments_us: Iterable[int], *, now: datetime) -> set[date]:
+    """Days of late readings, which may be packed: what `reopen_days` is to be asked about.
+
+    Args:
+        moments_us: of the readings, in microseconds of Unix time.
+        now: the cloud's time.
+    """
+    days = {at_us // _DAY_US for at_us in moments_us}
+    never_packed = unix_us(now - LATE) // _DAY_US
+    return {moment_of(day * _DAY_US).date() for day in days if day < never_packed}
 
 
 def _unfolded(columns: Iterable[str]) -> str:

@@ -7,23 +7,21 @@ what was, not what is.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from cloud.core.bulk import BulkConnection
 from cloud.fleet.schemas import EdgeIdentity
-from cloud.ingest.columns import QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
-from cloud.ingest.days.repository import LATE, day_start, reopen_days
+from cloud.ingest.columns import Rows, SortedBatch, sort_batch
+from cloud.ingest.days.repository import late_days, reopen_days
 from cloud.ingest.importing import repository
 from cloud.ingest.importing.readings import ImportedReading
 from cloud.ingest.repository import ledger, raw
 from cloud.ingest.repository.ledger import BatchSpan, Entry
-from cloud.ingest.rules import NEVER_IN_ROLLUPS, KnownDevice
+from cloud.ingest.rules import KnownDevice
 from cloud.ingest.schemas import Batch, Stretch
-from shared.counters import moment_of, unix_us
-
-_DAY = timedelta(days=1)
-_DAY_US = 86_400_000_000
+from cloud.ingest.service import dirty_quarters
+from shared.counters import unix_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +62,10 @@ async def take(pg: BulkConnection, source: EdgeIdentity, portion: Portion, *, no
         return Taken(duplicates=len(portion.readings))
     devices = await ledger.known_devices(pg, source.site_id)
     rows, readings = _sorted(source, portion, devices, now)
-    await reopen_days(pg, source.site_id, _late_days(rows, now), device_numbers=sorted({*rows.device_numbers}))
+    days = late_days(rows.moments_us, now=now)
+    await reopen_days(pg, source.site_id, days, device_numbers=sorted({*rows.device_numbers}))
     fresh = await raw.insert_missing(pg, rows, received_at=now)
-    ids = {device.number: device.id for device in devices.values()}
-    dirty = {
-        (source.site_id, source.organization_id, ids[row.device_number], row.at_us // QUARTER_HOUR_US * QUARTER_HOUR_US)
-        for row in fresh
-        if not row.quality & NEVER_IN_ROLLUPS
-    }
+    dirty = dirty_quarters(source, devices, fresh)
     entry = Entry(
         source,
         BatchSpan(portion.epoch, portion.step, portion.step),
@@ -91,12 +85,6 @@ async def judge(pg: BulkConnection, source: EdgeIdentity, portion: Portion, *, n
     devices = await ledger.known_devices(pg, source.site_id)
     _, readings = _sorted(source, portion, devices, now)
     return Taken(stored=len(readings), flagged=readings.flagged, quarantined=len(readings.rejected))
-
-
-def _late_days(rows: Rows, now: datetime) -> list[date]:
-    """Days of UTC that may be packed by now."""
-    days = {at_us // _DAY_US for at_us in rows.moments_us}
-    return sorted(day for each in days if day_start(day := moment_of(each * _DAY_US).date()) + _DAY <= now - LATE)
 
 
 def _sorted(

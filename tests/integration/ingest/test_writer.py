@@ -308,6 +308,32 @@ async def test_a_deadlock_hurts_nobody(db: Database, writer: BatchWriter, fresh_
     assert [await powers(db, plant) for plant in plants] == [[1.0, 2.0]] * 3
 
 
+async def test_somebody_who_edits_a_device_is_not_waited_for(
+    db: Database, lane: BulkLane, fresh_database: _Fresh
+) -> None:
+    [plant] = await make_plants(db, 1)
+    editing = await asyncpg.connect(fresh_database.admin_url)
+    change = (
+        "UPDATE devices SET rated_power_kw = 7 WHERE id = $1"  # its trigger gives the gateway's plan a new revision
+    )
+    try:
+        async with lane.transaction(plant.edge.context) as pg:
+            await ledger.lock_ledgers(pg, [plant.edge.gateway_id])
+            edit = asyncio.create_task(editing.execute(change, plant.inverter_id))
+            await until_somebody_waits_for(pg.get_server_pid(), fresh_database.admin_url)
+            # The edit holds the device and waits for the gateway; to wait for the device here would be a deadlock.
+            async with asyncio.timeout(10):
+                await take_batch(pg, power(plant, 1.0), Memory())
+        await edit
+        assert await powers(db, plant) == [1.0]
+        async with lane.transaction(plant.edge.context) as pg:
+            await take_batch(pg, power(plant, 2.0, seq=2, at_s=10), Memory())
+    finally:
+        await editing.close()
+    told = "SELECT rated_power_kw, status::text, last_seen_at IS NOT NULL AS heard FROM devices WHERE device_type = 'inverter'"
+    assert await rows_of(db, plant, told) == [{"rated_power_kw": 7.0, "status": "online", "heard": True}]
+
+
 async def until_somebody_waits_for(pid: int, admin_url: str) -> None:
     """Wait until another backend is locked out by the one of this process id."""
     looking = await asyncpg.connect(admin_url)
