@@ -30,25 +30,20 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from cloud.accounts.tables import OrganizationMember
 from cloud.auth.service import Passwords
 from cloud.auth.tables import User
-from cloud.core.crypto import new_token, token_hash
 from cloud.core.db import SYSTEM, Database
 from cloud.core.ids import new_id
 from cloud.demo.processes import program, running
-from cloud.devices.tables import Device
-from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
-from cloud.fleet.tables import EdgeGateway
-from shared.enums import DeviceType, ProtocolType
 from shared.periods import quarter_hour_floor
+from tests.bench.support.boxes import DEVICES, enrol
 from tests.bench.support.cpu import parent_of, process_cpu_s, server_cpu_s
 from tests.bench.support.hub import Hub, running_api, running_hub
-from tests.plants import Plant, make_plant
+from tests.plants import Plant
 
-DEVICES = 5
 LATE_GATEWAYS = 10
 LATE_BY = timedelta(days=60)
 LATE_PERIOD = timedelta(minutes=1)
@@ -121,41 +116,10 @@ class Box:
         return gzip.compress(json.dumps(body, separators=(",", ":")).encode(), compresslevel=1)
 
 
-async def enrol(db: Database, name: str, since: datetime) -> Box:
-    """A site, its owner who may log in, its gateway and five inverters."""
-    plant = await make_plant(db, name=name)
-    credential = Credential(plant.edge.gateway_id, new_token(CREDENTIAL_BYTES))
-    devices = [new_id() for _ in range(DEVICES)]
-    async with db.transaction(SYSTEM) as conn:
-        await conn.execute(
-            update(EdgeGateway)
-            .where(EdgeGateway.id == plant.edge.gateway_id)
-            .values(credential_hash=token_hash(credential.secret))
-        )
-        await conn.execute(
-            insert(Device),
-            [
-                {
-                    "id": device,
-                    "site_id": plant.site_id,
-                    "organization_id": plant.organization_id,
-                    "name": f"inverter {number}",
-                    "device_type": DeviceType.INVERTER,
-                    "protocol": ProtocolType.MODBUS_TCP,
-                    "profile": "sunspec",
-                    "rated_power_kw": 5.0,
-                    "poll_interval_s": 10.0,
-                    "commissioned_at": since,
-                }
-                for number, device in enumerate(devices)
-            ],
-        )
-    headers = {
-        "Authorization": f"Bearer {credential.text}",
-        "Content-Type": "application/json",
-        "Content-Encoding": "gzip",
-    }
-    return Box(plant, f"{name}@example.com", devices, headers, new_id())
+async def box_of(db: Database, name: str, since: datetime) -> Box:
+    """A box that may send, and its site's owner who may log in."""
+    enrolled = await enrol(db, name, since)
+    return Box(enrolled.plant, f"{name}@example.com", enrolled.devices, enrolled.headers, new_id())
 
 
 async def open_accounts(db: Database) -> None:
@@ -279,7 +243,7 @@ class Flood:
         """Enrol the gateways and pack their batches."""
         per_box = rows // LATE_GATEWAYS // DEVICES
         start = quarter_hour_floor(now) - LATE_BY - per_box * LATE_PERIOD
-        boxes = [await enrol(db, f"late{number}", start - timedelta(days=1)) for number in range(LATE_GATEWAYS)]
+        boxes = [await box_of(db, f"late{number}", start - timedelta(days=1)) for number in range(LATE_GATEWAYS)]
         size = LATE_BATCH // DEVICES
         batches = {
             box.plant.site_id: [
@@ -380,7 +344,7 @@ async def measure(hub: Hub, *, late_rows: int, live_gateways: int) -> dict[str, 
         stack.push_async_callback(db.dispose)
         now = datetime.now(UTC)
         flood = await Flood.make(db, late_rows, now)
-        boxes = [await enrol(db, f"live{number}", now - timedelta(days=1)) for number in range(live_gateways)]
+        boxes = [await box_of(db, f"live{number}", now - timedelta(days=1)) for number in range(live_gateways)]
         await open_accounts(db)
         live = Live(boxes, boxes[:VIEWERS])
         api, port = await stack.enter_async_context(running_api(hub))

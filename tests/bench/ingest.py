@@ -18,23 +18,16 @@ from io import BytesIO
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import insert, update
 
-from cloud.core.crypto import new_token, token_hash
 from cloud.core.db import SYSTEM, Database, ensure_partitions
 from cloud.core.ids import new_id
-from cloud.devices.tables import Device
-from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
-from cloud.fleet.tables import EdgeGateway
 from cloud.storage.service import pack_closed_days
-from shared.enums import DeviceType, ProtocolType
+from tests.bench.support.boxes import DEVICES, enrol
 from tests.bench.support.cpu import parent_of, process_cpu_s, server_cpu_s
 from tests.bench.support.http_lane import Lane, post
 from tests.bench.support.hub import Hub, running_api, running_hub
-from tests.plants import make_plant
 
 GATEWAYS = 24
-DEVICES = 5
 POLL_PERIOD_S = 10
 VALUES_PER_READING = 12
 WARM_UP_BATCHES = 5
@@ -97,35 +90,9 @@ def _values(step: int, device: int) -> dict[str, float | str]:
     }
 
 
-async def _enrol(db: Database, number: int, since: datetime) -> Box:
-    plant = await make_plant(db, name=f"bench{number}")
-    credential = Credential(plant.edge.gateway_id, new_token(CREDENTIAL_BYTES))
-    devices = [new_id() for _ in range(DEVICES)]
-    async with db.transaction(SYSTEM) as conn:
-        await conn.execute(
-            update(EdgeGateway)
-            .where(EdgeGateway.id == plant.edge.gateway_id)
-            .values(credential_hash=token_hash(credential.secret))
-        )
-        for device in devices:
-            row = insert(Device).values(
-                id=device,
-                site_id=plant.site_id,
-                organization_id=plant.organization_id,
-                name=f"inverter {device}",
-                device_type=DeviceType.INVERTER,
-                protocol=ProtocolType.MODBUS_TCP,
-                profile="sunspec",
-                rated_power_kw=5.0,
-                commissioned_at=since,
-            )
-            await conn.execute(row)
-    headers = {
-        "Authorization": f"Bearer {credential.text}",
-        "Content-Type": "application/json",
-        "Content-Encoding": "gzip",
-    }
-    return Box(plant.site_id, devices, headers, new_id(), since)
+async def _box(db: Database, number: int, since: datetime) -> Box:
+    enrolled = await enrol(db, f"bench{number}", since)
+    return Box(enrolled.plant.site_id, enrolled.devices, enrolled.headers, new_id(), since)
 
 
 @dataclass(frozen=True)
@@ -209,7 +176,8 @@ async def _bytes_per_value(admin: asyncpg.Connection) -> float:
     size = await admin.fetchval(
         "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('telemetry_readings') WHERE isleaf"
     )
-    return float(size) / (await admin.fetchval("SELECT count(*) FROM telemetry_readings") * VALUES_PER_READING)
+    count = await admin.fetchval("SELECT count(*) FROM telemetry_readings")
+    return float(size) / (int(count) * VALUES_PER_READING)
 
 
 async def _pack(db: Database, admin: asyncpg.Connection, now: datetime) -> tuple[float, float]:
@@ -243,7 +211,7 @@ async def measure(hub: Hub, *, batches_200: int, batches_20: int) -> dict[str, f
         days = [since + timedelta(days=n) for n in range((now.date() - since.date()).days + 1)]
         async with db.transaction(SYSTEM) as conn:
             await ensure_partitions(conn, "telemetry_readings", first=days[0].date(), last=days[-1].date())
-        boxes = [await _enrol(db, number, since) for number in range(GATEWAYS)]
+        boxes = [await _box(db, number, since) for number in range(GATEWAYS)]
         child, port = await stack.enter_async_context(running_api(hub))
         pids = (child.process.pid, parent_of(await admin.fetchval("SELECT pg_backend_pid()")))
         large = await _phase(boxes, port, pids, readings=200, batches=batches_200)
