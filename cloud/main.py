@@ -37,20 +37,20 @@ from cloud.web.services import Services, open_services, utc_now
 _log = get_logger(__name__)
 
 ROUTERS = (
-    ingest_router,
     health_router,
     accounts_router,
     sites_router,
     devices_router,
     gateways_router,
     claims_router,
+    ingest_router,
     telemetry_router,
     alerts_router,
     edge_alerts_router,
     billing_router,
     reports_router,
 )
-"""One line per domain, from below to above; before them what is asked for most, since routes are tried in turn."""
+"""One line per domain, from below to above."""
 
 _DESCRIPTION = """
 Every error is a problem document (RFC 9457) with a stable `code`. Lists are `{items, next_cursor}`. What can be changed carries an
