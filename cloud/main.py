@@ -32,6 +32,7 @@ from cloud.web.docs import install_docs
 from cloud.web.errors import install_error_handlers
 from cloud.web.health import router as health_router
 from cloud.web.manners import RequestManners
+from cloud.web.routing import QuickLane
 from cloud.web.services import Services, open_services, utc_now
 
 _log = get_logger(__name__)
@@ -98,6 +99,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(QuickLane, routers=ROUTERS)
     install_error_handlers(app)
     install_docs(app)
     for router in ROUTERS:

@@ -7,29 +7,24 @@ column by column, several times faster, and a property test holds the two equal.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
 
+from cloud.ingest.rows import Rows, judges_of, take_cells
 from cloud.ingest.rules import (
     EARLIEST,
     FUTURE_TOLERANCE,
     LATEST_OFFSET,
     NEVER_IN_ROLLUPS,
-    RAW_COLUMNS,
-    TEXT_COLUMNS,
     KnownDevice,
     Quarantined,
     Snapshot,
-    fits_text_column,
     json_safe,
-    largest_in,
     quarantine_reason,
 )
 from cloud.ingest.schemas import Batch, Cell, Stretch
 from shared.counters import moment_of, unix_us
 from shared.enums import Quality
-from shared.metrics import UnknownMetricError, metric_of
 from shared.readings import Value
 
 KNOWN_BITS = int(~Quality.GOOD)
@@ -37,24 +32,12 @@ KNOWN_BITS = int(~Quality.GOOD)
 
 QUARTER_HOUR_US = 900_000_000
 
-_FUTURE, _BEFORE_DEVICE, _OUT_OF_RANGE = int(Quality.FUTURE), int(Quality.BEFORE_DEVICE), int(Quality.OUT_OF_RANGE)
+_FUTURE, _BEFORE_DEVICE = int(Quality.FUTURE), int(Quality.BEFORE_DEVICE)
 _NEVER_NEWEST = int(Quality.LINK_DOWN | Quality.FUTURE)
 _NEVER_IN_ROLLUPS = int(NEVER_IN_ROLLUPS)
 _EARLIEST_US = unix_us(EARLIEST)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Where values of a key go, what the column can hold, and between which bounds a number can be true."""
-
-    key: str
-    column: str | None
-    is_text: bool
-    low: float
-    high: float
-    limit: float
 
 
 @dataclass(slots=True)
@@ -66,36 +49,6 @@ class _Newest:
     row: int
     stretch: Stretch
     index: int
-
-
-@dataclass(slots=True)
-class Rows:
-    """Rows of one or several batches, column by column; all columns are equally long after `fill`.
-
-    Attributes:
-        device_numbers: `devices.number` of each row.
-        moments_us: microseconds of Unix time.
-        columns: raw column -> values.
-        extras: of the readings that have values without a column: place -> metric key -> value.
-    """
-
-    site_ids: list[UUID] = field(default_factory=list)
-    device_numbers: list[int] = field(default_factory=list)
-    moments_us: list[int] = field(default_factory=list)
-    seqs: list[int] = field(default_factory=list)
-    qualities: list[int] = field(default_factory=list)
-    columns: dict[str, list[Value]] = field(default_factory=dict)
-    extras: dict[int, dict[str, Value]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        """How many rows."""
-        return len(self.moments_us)
-
-    def fill(self) -> None:
-        """Make every column as long as there are rows."""
-        rows = len(self)
-        for column in self.columns.values():
-            column.extend([None] * (rows - len(column)))
 
 
 @dataclass(slots=True)
@@ -136,7 +89,7 @@ class SortedBatch:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Times:
     """The limits of time that a batch is judged by, in microseconds of Unix time."""
 
@@ -151,8 +104,19 @@ def sort_batch(
     """Sort the readings of a batch that come after `after_seq`; call `into.fill` after the last batch."""
     result = SortedBatch(len(into))
     times = _Times(now, unix_us(now + LATEST_OFFSET), unix_us(now + FUTURE_TOLERANCE))
+    alike = _Alike(None, [], len(into))
     for stretch in batch.stretches:
-        _take_stretch(into, result, stretch, devices.get(stretch.device_id), times=times, after_seq=after_seq)
+        device = devices.get(stretch.device_id)
+        kept = _kept(result, stretch, device, times=times, after_seq=after_seq)
+        if device is None or kept is None:
+            continue
+        kind = (device.rated_power_kw, tuple(stretch.values))
+        if kind != alike.kind:
+            _take_values(into, alike)
+            alike = _Alike(kind, [], len(into))
+        alike.values.append(_values_of(stretch, kept.places))
+        _take_row_heads(into, result, stretch, kept)
+    _take_values(into, alike)
     result.rejected.sort(key=lambda reading: reading.seq)
     result.end_row = len(into)
     into.site_ids.extend([site_id] * len(result))
@@ -160,7 +124,7 @@ def sort_batch(
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
     """The readings of a stretch that become rows.
 
@@ -175,23 +139,49 @@ class _Kept:
     flags: list[int]
 
 
-def _take_stretch(
-    rows: Rows, result: SortedBatch, stretch: Stretch, device: KnownDevice | None, *, times: _Times, after_seq: int
-) -> None:
+@dataclass(slots=True)
+class _Alike:
+    """The values of stretches, one after the other, whose devices have the same rated power and which hold the same keys.
+
+    They are judged and stored together: a box with five inverters sends few readings of each, and each list that is looked at costs
+    more than what is in it.
+
+    Attributes:
+        kind: rated power (kW), and the keys.
+        first_row: of the first stretch.
+    """
+
+    kind: tuple[float | None, tuple[str, ...]] | None
+    values: list[Mapping[str, list[Cell]]]
+    first_row: int
+
+
+def _kept(
+    result: SortedBatch, stretch: Stretch, device: KnownDevice | None, *, times: _Times, after_seq: int
+) -> _Kept | None:
+    """What of a stretch becomes rows; None if nothing does."""
     places = _places(result, stretch, device, times=times, after_seq=after_seq)
     if device is None or not places:
-        return
+        return None
     moments_us = _at(stretch.moments_us, places)
     sent = [bits & KNOWN_BITS for bits in _at(stretch.quality, places)]
-    kept = _Kept(device, places, moments_us, _flags(sent, moments_us, device, times))
-    first_row = len(rows)
-    _note_newest(result, stretch, kept, first_row)
+    return _Kept(device, places, moments_us, _flags(sent, moments_us, device, times))
+
+
+def _take_row_heads(rows: Rows, result: SortedBatch, stretch: Stretch, kept: _Kept) -> None:
+    """All of a stretch's rows but their values."""
+    _note_newest(result, stretch, kept, len(rows))
     _note_dirty(result, kept)
-    rows.device_numbers.extend([device.number] * len(places))
-    rows.moments_us.extend(moments_us)
-    rows.seqs.extend(_at(stretch.seqs, places))
+    rows.device_numbers.extend([kept.device.number] * len(kept.places))
+    rows.moments_us.extend(kept.moments_us)
+    rows.seqs.extend(_at(stretch.seqs, kept.places))
     rows.qualities.extend(kept.flags)
-    _take_values(rows, stretch.values, places, first_row, device.rated_power_kw)
+
+
+def _values_of(stretch: Stretch, places: Sequence[int]) -> Mapping[str, list[Cell]]:
+    if len(places) == len(stretch.seqs):
+        return stretch.values
+    return {key: [cells[place] for place in places] for key, cells in stretch.values.items()}
 
 
 def _at(cells: list[T], places: Sequence[int]) -> list[T]:
@@ -260,83 +250,13 @@ def _note_dirty(result: SortedBatch, kept: _Kept) -> None:
         result.dirty.add((kept.device.id, quarter * QUARTER_HOUR_US))
 
 
-def _take_values(
-    rows: Rows, values: Mapping[str, list[Cell]], places: Sequence[int], first_row: int, rated_kw: float | None
-) -> None:
-    judges, columns, readings = _judges(rated_kw), rows.columns, len(places)
-    for key, sent in values.items():
-        judge = judges[key]
-        cells = sent if len(sent) == readings else [sent[place] for place in places]
-        name = judge.column
-        if name is None:
-            _take_extra(rows, judge, cells, first_row)
-            continue
-        column = columns.get(name)
-        if column is None:
-            column = columns[name] = []
-        if len(column) < first_row:
-            column.extend([None] * (first_row - len(column)))
-        if judge.is_text:
-            _take_texts(rows, column, judge, cells, first_row)
-        elif _are_sane(cells, judge.low, judge.high):
-            column.extend(cells)
-        else:
-            _take_numbers(rows, column, judge, cells, first_row)
-
-
-def _are_sane(cells: list[Cell], low: float, high: float) -> bool:
-    """Whether all cells are numbers within bounds, by three passes in C; NaN hides from `min` and `max` but not from a sum."""
-    try:
-        total: float = sum(cells)  # type: ignore[arg-type]
-        return low <= min(cells) and max(cells) <= high and total == total  # type: ignore[type-var, operator]  # noqa: PLR0124
-    except TypeError:
-        return False
-
-
-def _take_numbers(rows: Rows, column: list[Value], judge: _Judge, cells: list[Cell], first_row: int) -> None:
-    low, high, limit = judge.low, judge.high, judge.limit
-    for row, value in enumerate(cells, first_row):
-        if value is None:
-            column.append(None)
-        elif isinstance(value, str) or not -limit <= value <= limit:
-            column.append(None)
-            _misfit(rows, row, judge.key, value)
-        else:
-            column.append(value)
-            if not low <= value <= high:
-                rows.qualities[row] |= _OUT_OF_RANGE
-
-
-def _take_texts(rows: Rows, column: list[Value], judge: _Judge, cells: list[Cell], first_row: int) -> None:
-    name = judge.column or ""
-    unfit = {
-        value
-        for value in set(cells)
-        if value is not None and not (isinstance(value, str) and fits_text_column(name, value))
-    }
-    if not unfit:
-        column.extend(cells)
+def _take_values(rows: Rows, alike: _Alike) -> None:
+    if alike.kind is None:
         return
-    for row, value in enumerate(cells, first_row):
-        # A NaN is not equal to itself, so it is looked for by what it is.
-        if value is None or (isinstance(value, str) and value not in unfit):
-            column.append(value)
-        else:
-            column.append(None)
-            _misfit(rows, row, judge.key, value)
-
-
-def _take_extra(rows: Rows, judge: _Judge, cells: list[Cell], first_row: int) -> None:
-    for row, value in enumerate(cells, first_row):
-        rows.extras.setdefault(row, {})[judge.key] = json_safe(value)
-        if value is not None and not isinstance(value, str) and not judge.low <= value <= judge.high:
-            rows.qualities[row] |= _OUT_OF_RANGE
-
-
-def _misfit(rows: Rows, row: int, key: str, value: Value) -> None:
-    """Keep a value that its column cannot hold."""
-    rows.extras.setdefault(row, {})[key] = json_safe(value)
-    rows.qualities[row] |= _OUT_OF_RANGE
+    rated_kw, keys = alike.kind
+    judges = judges_of(rated_kw)
+    for key in keys:
+        take_cells(rows, judges[key], [cell for values in alike.values for cell in values[key]], alike.first_row)
 
 
 def _values_at(stretch: Stretch, index: int) -> dict[str, Value]:
@@ -351,31 +271,3 @@ def _rejected(stretch: Stretch, index: int, begin: int, *, known: bool, now: dat
         at = None
     reason = quarantine_reason(at, known=known, now=now) or "time_impossible"
     return Quarantined(stretch.device_id, stretch.seqs[index], index - begin, at, reason, _values_at(stretch, index))
-
-
-class _JudgesByKey(dict[str, _Judge]):
-    """Judges of one rated power; only keys of the catalogue are remembered, of which there are finitely many."""
-
-    def __init__(self, rated_kw: float | None) -> None:
-        super().__init__()
-        self._rated_kw = rated_kw
-
-    def __missing__(self, key: str) -> _Judge:
-        column = RAW_COLUMNS.get(key)
-        limit = largest_in(column)
-        try:
-            metric = metric_of(key)
-        except UnknownMetricError:
-            return _Judge(key, column, column in TEXT_COLUMNS, -limit, limit, limit)
-        low = -limit if metric.low is None else metric.low
-        high = limit if metric.high is None else metric.high
-        if metric.rated_factor is not None and self._rated_kw is not None:
-            rated = metric.rated_factor * self._rated_kw
-            low, high = max(low, -rated), min(high, rated)
-        judge = self[key] = _Judge(key, column, column in TEXT_COLUMNS, low, high, limit)
-        return judge
-
-
-@lru_cache(maxsize=1024)
-def _judges(rated_kw: float | None) -> _JudgesByKey:
-    return _JudgesByKey(rated_kw)

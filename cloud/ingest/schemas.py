@@ -213,12 +213,13 @@ def batch_of(epoch: UUID, flushes: Sequence[Flush]) -> Batch:
 def _check_columns(where: str, readings: int, quality: Sequence[int], values: Mapping[str, Sequence[Cell]]) -> None:
     if len(quality) != readings:
         raise _uneven(f"{where}.quality", len(quality), readings)
+    if not all(map(_is_metric_key, values)):
+        key = next(key for key in values if not _is_metric_key(key))
+        raise MalformedBatchError(
+            f"{where}.values",
+            f"has the key {key[:_LONGEST_KEY]!r}: a metric is written as in `ac_power_kw` or `ac_voltage_v.l1`",
+        )
     for key, cells in values.items():
-        if not _is_metric_key(key):
-            raise MalformedBatchError(
-                f"{where}.values",
-                f"has the key {key[:_LONGEST_KEY]!r}: a metric is written as in `ac_power_kw` or `ac_voltage_v.l1`",
-            )
         if len(cells) != readings:
             raise _uneven(f"{where}.values.{key}", len(cells), readings)
 

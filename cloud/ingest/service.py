@@ -13,11 +13,12 @@ from cloud.core.db import asyncpg_of
 from cloud.core.errors import CloudError, ConflictError
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.service import CredentialInvalidError, is_good
-from cloud.ingest.columns import KNOWN_BITS, QUARTER_HOUR_US, Rows, SortedBatch, sort_batch
+from cloud.ingest.columns import KNOWN_BITS, QUARTER_HOUR_US, SortedBatch, sort_batch
 from cloud.ingest.days.repository import late_days, reopen_days
 from cloud.ingest.repository import ledger, raw, snapshot
 from cloud.ingest.repository.ledger import BatchSpan, Dirty, Entry, LedgerState
 from cloud.ingest.repository.raw import ColumnSet, NewRow
+from cloud.ingest.rows import Rows
 from cloud.ingest.rules import (
     NEVER_IN_ROLLUPS,
     KnownDevice,

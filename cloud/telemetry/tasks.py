@@ -54,6 +54,12 @@ async def roll_up(context: JobContext, *, site_id: str) -> None:
     _log.debug("rolled_up", site_id=site_id, marks=settled)
 
 
+async def roll_up_several(context: JobContext, *, site_ids: str) -> None:
+    """`roll_up` of sites whose readings came at the same time, one after the other; their ids with commas between."""
+    for site_id in site_ids.split(","):
+        await roll_up(context, site_id=site_id)
+
+
 async def roll_up_late(context: JobContext, *, site_id: str) -> None:
     """A pass over a site's queue, and more while no fresh reading of any site waits; what is left goes behind what others have left."""
     site, settled = UUID(site_id), 0
@@ -114,5 +120,6 @@ async def make_partitions(db: Database) -> None:
 
 TASKS = (
     Task("telemetry.roll_up", roll_up),
+    Task("telemetry.roll_up_several", roll_up_several),
     Task(LATE_JOB, roll_up_late, in_background=True),
 )

@@ -199,7 +199,7 @@ async def _on_anything(request: Request, error: Exception) -> Response:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every exception with a problem document. Call it before other middleware is added."""
+    """Answer every exception with a problem document. Call it before middleware is added that is to be outside of all answers."""
     app.add_exception_handler(CloudError, _on_cloud_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)

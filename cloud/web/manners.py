@@ -2,9 +2,10 @@
 
 import re
 import time
+from collections.abc import Iterable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +31,9 @@ _SAFE_HEADERS = {
     "Content-Security-Policy": API_POLICY,
     "Cache-Control": "no-store",
 }
+_PROMISE_OF_HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+_CORRELATION = CORRELATION_HEADER.lower().encode()
+_RawHeader = tuple[bytes, bytes]
 
 
 def note_limit(scope: Scope, decision: Decision) -> None:
@@ -53,9 +57,9 @@ class RequestManners:
         """
         self._app = app
         self._max_body_bytes = max_body_bytes
-        self._headers = dict(_SAFE_HEADERS)
-        if https:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        safe = _SAFE_HEADERS | (_PROMISE_OF_HTTPS if https else {})
+        # As the server wants them: they are added to every answer.
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in safe.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,7 +80,7 @@ class RequestManners:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(scope, MutableHeaders(scope=message), correlation_id)
+                message["headers"] = self._with_ours(message["headers"], scope, correlation_id)
             await send(message)
 
         try:
@@ -96,13 +100,16 @@ class RequestManners:
                     client=(scope.get("client") or ("",))[0],
                 )
 
-    def _add_headers(self, scope: Scope, headers: MutableHeaders, correlation_id: str) -> None:
-        headers[CORRELATION_HEADER] = correlation_id
-        for name, value in self._headers.items():
-            headers.setdefault(name, value)
+    def _with_ours(self, headers: Iterable[_RawHeader], scope: Scope, correlation_id: str) -> list[_RawHeader]:
+        """What the endpoint said of itself stays; the correlation id and the limit are always ours."""
+        ours = [(_CORRELATION, correlation_id.encode())]
         decision: Decision | None = scope["state"].get("rate_limit")
         if decision is not None:
-            headers.update(decision.headers())
+            ours += [(name.lower().encode(), value.encode()) for name, value in decision.headers().items()]
+        always = {name for name, _ in ours}
+        kept = [(name, value) for name, value in headers if name not in always]
+        said = {name for name, _ in kept}
+        return [*kept, *ours, *(header for header in self._headers if header[0] not in said)]
 
     def _counted(self, receive: Receive) -> Receive:
         received = 0

@@ -9,7 +9,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.ingest.columns import KNOWN_BITS, Rows, SortedBatch, sort_batch
+from cloud.ingest.columns import KNOWN_BITS, SortedBatch, sort_batch
+from cloud.ingest.rows import Rows
 from cloud.ingest.rules import (
     LATEST_OFFSET,
     DirtyBucket,

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from cloud.core.bulk import BulkConnection, json_text, pg_array
-from cloud.ingest.columns import Rows
 from cloud.ingest.repository.ledger import FILE, Dirty, Entry, file_parameters
+from cloud.ingest.rows import Rows
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from shared.counters import unix_us
 

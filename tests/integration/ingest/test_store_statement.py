@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from cloud.core.db import Database, asyncpg_of
 from cloud.core.ids import new_id
-from cloud.ingest.columns import Rows, sort_batch
+from cloud.ingest.columns import sort_batch
 from cloud.ingest.repository.ledger import known_devices
+from cloud.ingest.rows import Rows
 from cloud.ingest.rules import RawRow, dirty_buckets
 from cloud.ingest.schemas import Batch, Block, Flush, batch_of
 from cloud.ingest.service import Delivery, Memory, take_batch

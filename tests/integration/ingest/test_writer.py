@@ -20,8 +20,9 @@ from cloud.core.errors import OverloadedError
 from cloud.core.ids import new_id
 from cloud.fleet.service import CredentialInvalidError
 from cloud.ingest import writer as writer_module
-from cloud.ingest.columns import Rows, sort_batch
+from cloud.ingest.columns import sort_batch
 from cloud.ingest.repository import ledger, raw
+from cloud.ingest.rows import Rows
 from cloud.ingest.schemas import Batch, Block, Cell, Flush, batch_of
 from cloud.ingest.service import Arrived, Delivery, Memory, SequenceGapError, take_batch
 from cloud.ingest.writer import BatchWriter

@@ -51,6 +51,15 @@ async def test_the_job_settles_fresh_readings(home: Home, roof: SimulatedSite) -
     assert cast(FakeJobs, context.jobs).sent == []
 
 
+async def test_one_job_settles_several_sites(home: Home, roof: SimulatedSite) -> None:
+    other = await make_home(home.db, await make_plant(home.db, name="other"))
+    for each in (home, other):
+        each.arrival = MORNING.end
+        await each.send(observe(each, roof, MORNING.end))
+    await tasks.roll_up_several(context_of(home), site_ids=f"{home.site_id},{other.site_id}")
+    assert (await waiting(home), await waiting(other)) == (0, 0)
+
+
 async def test_late_readings_are_left_to_a_job_that_lets_others_pass(home: Home, roof: SimulatedSite) -> None:
     await send_morning(home, roof)
     context, late = context_of(home), [(tasks.LATE_JOB, {"site_id": home.site_id})]

@@ -9,7 +9,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
-from cloud.ingest.bell import ROLL_UP_JOB, Bell, live_channel
+from cloud.ingest.bell import ROLL_UP_JOB, ROLL_UP_SEVERAL_JOB, SITES_PER_JOB, Bell, live_channel
 from tests.fakes import FakeJobs
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -58,12 +58,27 @@ async def test_the_first_ring_sounds_at_once_and_many_soon_after_are_one() -> No
     for _ in range(5):
         bell.ring(ONE, AT)
         bell.ring(TWO, AT)
-    assert len(jobs.sent) == 1
-    await until(lambda: len(jobs.sent) == 3)
+    assert jobs.sent == [(ROLL_UP_JOB, {"site_id": ONE})]
+    await until(lambda: len(jobs.sent) == 2)
     await bell.close()
-    assert sorted(ids["site_id"].int for _, ids in jobs.sent if isinstance(ids["site_id"], UUID)) == [1, 1, 2]
-    assert {name for name, _ in jobs.sent} == {ROLL_UP_JOB}
+    name, ids = jobs.sent[1]
+    assert name == ROLL_UP_SEVERAL_JOB
+    assert sorted(str(ids["site_ids"]).split(",")) == [str(ONE), str(TWO)]
     assert sorted(channels.published) == sorted([live_channel(ONE), live_channel(ONE), live_channel(TWO)])
+
+
+async def test_sites_that_ring_together_share_messages_up_to_a_number() -> None:
+    jobs = FakeJobs()
+    bell = bell_of(jobs, Channels(), 60)
+    bell.ring(ONE, AT)
+    await until(lambda: len(jobs.sent) == 1)
+    sites = {UUID(int=number) for number in range(2 * SITES_PER_JOB + 1)}
+    for site in sites:
+        bell.ring(site, AT)
+    await bell.close()
+    assert jobs.names()[1:] == [ROLL_UP_SEVERAL_JOB, ROLL_UP_SEVERAL_JOB, ROLL_UP_JOB]
+    told = [str(site) for _, ids in jobs.sent[1:] for each in ids.values() for site in str(each).split(",")]
+    assert sorted(told) == sorted(str(site) for site in sites)
 
 
 async def test_what_waits_sounds_when_the_process_ends() -> None:
