@@ -15,7 +15,6 @@ from cloud.web.manners import RequestManners
 from cloud.web.routing import QuickLane, QuickRoute
 
 
-
 async def quick(request: Request) -> Response:
     match (await request.body()).decode():
         case "busy":
@@ -56,7 +55,8 @@ async def test_an_answer_has_the_manners_of_all_and_keeps_its_own_headers() -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "code"), [("busy", 503, "overloaded"), ("broken", 500, "internal_error"), ("x" * 11, 413, "body_too_large")]
+    ("body", "status", "code"),
+    [("busy", 503, "overloaded"), ("broken", 500, "internal_error"), ("x" * 11, 413, "body_too_large")],
 )
 async def test_errors_are_problem_documents(body: str, status: int, code: str) -> None:
     async with client() as http:
