@@ -96,18 +96,19 @@ def _row_parameters(rows: Rows, names: Sequence[str]) -> list[Any]:
 @lru_cache(maxsize=256)
 def _insert_statement(names: tuple[str, ...], before: int) -> str:
     """INSERT of rows whose parameters follow `before` others, the first of which is the time of receipt."""
-    # A column that is shorter than the others is filled with NULL by ROWS FROM.
+    # Sets in a SELECT list are read side by side, the shorter ones filled with NULL; in FROM each would be stored first.
     sites, devices, moments, seqs, qualities = range(before + 1, before + 6)
-    sources = "".join(f", {_source(name, position)}" for position, name in enumerate(names, start=before + 6))
+    sources = "".join(f", {_source(name, position)} AS {name}" for position, name in enumerate(names, start=before + 6))
     listed = "".join(f", {name}" for name in names)
     taken = "".join(f", {'nullif(extra, $$null$$::jsonb)' if name == 'extra' else name}" for name in names)
     return f"""
         INSERT INTO telemetry_readings (received_at, site_id, device_number, at, seq, quality{listed})
         SELECT $1, site_id, device_number, timestamptz 'epoch' + at_us * interval '1 microsecond', seq, quality{taken}
-        FROM ROWS FROM (
-            unnest(${sites}::text::uuid[]), unnest(${devices}::text::integer[]), unnest(${moments}::text::bigint[]),
-            unnest(${seqs}::text::bigint[]), unnest(${qualities}::text::smallint[]){sources}
-        ) AS rows (site_id, device_number, at_us, seq, quality{listed})
+        FROM (
+            SELECT unnest(${sites}::text::uuid[]) AS site_id, unnest(${devices}::text::integer[]) AS device_number,
+                unnest(${moments}::text::bigint[]) AS at_us, unnest(${seqs}::text::bigint[]) AS seq,
+                unnest(${qualities}::text::smallint[]) AS quality{sources}
+        ) AS rows
     """  # noqa: S608 -- see `ColumnSet`
 
 

@@ -65,16 +65,13 @@ async def show(
 
 _SHOW = """
     WITH new AS MATERIALIZED (
-        SELECT * FROM ROWS FROM (
-            unnest($3::text::uuid[]), unnest($4::text::uuid[]), unnest($5::text::uuid[]), unnest($6::text::timestamptz[]),
-            unnest($7::text::integer[]), unnest($8::text::double precision[]), unnest($9::text::double precision[]),
-            unnest($10::text::double precision[]), unnest($11::text::double precision[]), unnest($12::text::double precision[]),
-            unnest($13::text::double precision[]), unnest($14::text::double precision[]),
-            jsonb_array_elements_text($15::text::jsonb), jsonb_array_elements($16::text::jsonb)
-        ) AS rows (
-            site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw, grid_power_kw, load_power_kw,
-            battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
-        )
+        SELECT unnest($3::text::uuid[]) AS site_id, unnest($4::text::uuid[]) AS organization_id, unnest($5::text::uuid[]) AS device_id,
+            unnest($6::text::timestamptz[]) AS "timestamp", unnest($7::text::integer[]) AS quality,
+            unnest($8::text::double precision[]) AS current_power_kw, unnest($9::text::double precision[]) AS pv_power_kw,
+            unnest($10::text::double precision[]) AS grid_power_kw, unnest($11::text::double precision[]) AS load_power_kw,
+            unnest($12::text::double precision[]) AS battery_power_kw, unnest($13::text::double precision[]) AS battery_soc_percent,
+            unnest($14::text::double precision[]) AS energy_today_kwh, jsonb_array_elements_text($15::text::jsonb) AS operating_state,
+            jsonb_array_elements($16::text::jsonb) AS raw_data
     ), advanced AS (
         UPDATE edge_gateways AS g SET
             past_epochs = CASE WHEN g.epoch IS DISTINCT FROM step.epoch AND g.epoch IS NOT NULL
