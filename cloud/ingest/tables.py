@@ -122,7 +122,7 @@ class DeviceTelemetrySnapshot(Tracked, Base):
         ForeignKeyConstraint(
             ["site_id", "organization_id"], ["sites.id", "sites.organization_id"], ondelete="RESTRICT"
         ),
-        Index(None, "site_id", "timestamp", postgresql_using="brin"),  # a B-tree would forbid updates in place
+        Index(None, "site_id", "timestamp"),
         Index(None, "organization_id"),
     )
 

@@ -167,7 +167,7 @@ INDEXES: list[tuple[str, str, str | None, str]] = [
     ("telemetry_hourly_summary", "device_id, timestamp_hour", None, "btree"),
     ("telemetry_daily_summary", "site_id, summary_date", None, "btree"),
     ("telemetry_monthly_summary", "site_id, year, month", None, "btree"),
-    ("device_telemetry_snapshot", "site_id, timestamp", None, "brin"),
+    ("device_telemetry_snapshot", "site_id, timestamp", None, "btree"),
     ("telemetry_hourly_summary", "site_id, device_id, timestamp_hour", "device_id IS NOT NULL", "btree"),
     ("telemetry_hourly_summary", "site_id, timestamp_hour", "device_id IS NULL", "btree"),
     ("telemetry_daily_summary", "site_id, device_id, summary_date", "device_id IS NOT NULL", "btree"),
