@@ -19,6 +19,17 @@ from cloud.core.log import get_logger
 
 _log = get_logger(__name__)
 
+_COUNT = """
+local used = redis.call('INCR', KEYS[1])
+local left = redis.call('TTL', KEYS[1])
+if left < 0 then
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    left = tonumber(ARGV[1])
+end
+return {used, left}
+"""
+"""One answer instead of five, and never a window without an end."""
+
 _MAX_LOCAL_KEYS = 50_000
 _REDIS_PAUSE_S = 5.0
 
@@ -113,6 +124,7 @@ class RedisLimiter:
     def __init__(self, redis: Redis, *, now: Callable[[], float] = time.monotonic) -> None:
         """`redis`: a client with short time-outs."""
         self._redis = redis
+        self._count = redis.register_script(_COUNT)
         self._now = now
         self._local = LocalLimiter(now)
         self._away_until = 0.0
@@ -123,11 +135,7 @@ class RedisLimiter:
             return await self._local.hit(rate, key)
         name = _redis_key(rate, key)
         try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(name, 0, ex=rate.window_s, nx=True)
-                pipe.incr(name)
-                pipe.ttl(name)
-                _, used, ttl = await pipe.execute()
+            used, ttl = await self._count(keys=[name], args=[rate.window_s])
         except RedisError as error:
             self._step_aside(error)
             return await self._local.hit(rate, key)

@@ -1,15 +1,17 @@
 """A channel's mean and extremes in each period, from its readings."""
 
-import itertools
-import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cloud.telemetry.rules.context import UNUSABLE
 
 Numbers = Sequence[float | None]
+_Moments: TypeAlias = NDArray[np.int64]
+_Values: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +51,36 @@ def period_values(stretches: Iterable[Stretch], edges: Sequence[int]) -> PeriodV
         stretches: of one channel, in any order, without doubles.
         edges: between the periods, with the first start and the last end; microseconds of Unix time, ascending.
     """
-    found: dict[int, list[Sequence[float]]] = {}
-    for stretch in stretches:
-        for place, values in _parts(stretch, edges):
-            if values:
-                found.setdefault(place, []).append(values)
-    places = sorted(found)
-    gathered = [_joined(found[place]) for place in places]
-    return PeriodValues(
-        places,
-        [math.fsum(values) / len(values) for values in gathered],
-        [min(values) for values in gathered],
-        [max(values) for values in gathered],
-    )
+    moments, values = _in_order_of_time([_usable(stretch) for stretch in stretches])
+    bounds = np.searchsorted(moments, np.asarray(edges, dtype=np.int64))
+    counts = np.diff(bounds)
+    places = np.flatnonzero(counts)
+    if places.size == 0:
+        return PeriodValues([], [], [], [])
+    # Each period that is left begins where the one before it ends.
+    starts, values = bounds[places], values[: bounds[-1]]
+    sums, lows, highs = (fold.reduceat(values, starts) for fold in (np.add, np.minimum, np.maximum))
+    return PeriodValues(places.tolist(), (sums / counts[places]).tolist(), lows.tolist(), highs.tolist())
 
 
-def _joined(parts: Sequence[Sequence[float]]) -> Sequence[float]:
-    return parts[0] if len(parts) == 1 else list(itertools.chain.from_iterable(parts))
+def _in_order_of_time(parts: Sequence[tuple[_Moments, _Values]]) -> tuple[_Moments, _Values]:
+    if not parts:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    moments, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if np.all(moments[1:] >= moments[:-1]):
+        return moments, values
+    order = np.argsort(moments, kind="stable")
+    return moments[order], values[order]
 
 
-def _parts(stretch: Stretch, edges: Sequence[int]) -> Iterator[tuple[int, Sequence[float]]]:
-    """The usable values of each period that has readings."""
-    moments, values = stretch.moments, _usable(stretch)
-    first, end = bisect_left(moments, edges[0]), bisect_left(moments, edges[-1])
-    complete = values.count(None) == 0
-    while first < end:
-        place = bisect_right(edges, moments[first]) - 1
-        last = bisect_left(moments, edges[place + 1], first, end)
-        part = values[first:last]
-        yield place, cast("Sequence[float]", part) if complete else [value for value in part if value is not None]
-        first = last
-
-
-def _usable(stretch: Stretch) -> Numbers:
-    if stretch.quality is None:
-        return stretch.values
-    flags = zip(stretch.values, stretch.quality, strict=True)
-    return [None if bits & UNUSABLE else value for value, bits in flags]
+def _usable(stretch: Stretch) -> tuple[_Moments, _Values]:
+    moments = stretch.moments
+    if isinstance(moments, range):
+        at = np.arange(moments.start, moments.stop, moments.step, dtype=np.int64)
+    else:
+        at = np.asarray(moments, dtype=np.int64)
+    values = np.array(stretch.values, dtype=np.float64)  # None becomes NaN
+    usable = ~np.isnan(values)
+    if stretch.quality is not None:
+        usable &= (np.asarray(stretch.quality, dtype=np.int64) & UNUSABLE) == 0
+    return (at, values) if usable.all() else (at[usable], values[usable])

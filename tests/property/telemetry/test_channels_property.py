@@ -4,6 +4,7 @@ import itertools
 import math
 from bisect import bisect_right
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,8 @@ from cloud.telemetry.rules.channels import PeriodValues, Stretch, period_values
 from cloud.telemetry.rules.context import UNUSABLE
 from shared.enums import Quality
 
-VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9))
+LARGEST = 1e9
+VALUES = st.one_of(st.none(), st.floats(-LARGEST, LARGEST))
 FLAGS = st.sampled_from([0, 0, int(Quality.TIME_UNCERTAIN), UNUSABLE])
 READINGS = st.dictionaries(st.integers(0, 4_000), st.tuples(VALUES, FLAGS), max_size=60).map(
     lambda found: [(at, *told) for at, told in sorted(found.items())]
@@ -41,7 +43,11 @@ def test_columns_are_what_each_reading_says_however_they_are_divided(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(readings)), max_size=4)))
     bounds = [0, *cuts, len(readings)]
     stretches = [stretch_of(readings[a:b]) for a, b in itertools.pairwise(bounds)]
-    assert period_values(data.draw(st.permutations(stretches)), edges) == one_by_one(readings, edges)
+    found, meant = period_values(data.draw(st.permutations(stretches)), edges), one_by_one(readings, edges)
+    assert found == period_values([stretch_of(readings)], edges)
+    assert (found.places, found.lows, found.highs) == (meant.places, meant.lows, meant.highs)
+    # A mean of values that cancel each other out is as exact as the largest of them.
+    assert found.means == pytest.approx(meant.means, rel=1e-12, abs=1e-12 * LARGEST)
 
 
 @given(st.integers(0, 500), st.integers(1, 90), st.lists(VALUES, min_size=1, max_size=60), EDGES)
