@@ -235,6 +235,8 @@ _Column = list[float | None]
 
 def _filled(slots: Slots | None, count: int) -> tuple[_Column, _Column, _Column]:
     """Values, lows and highs with a place for every period."""
+    if slots is not None and slots.places == range(count):
+        return list(slots.values), list(slots.lows), list(slots.highs)
     values: _Column = [None] * count
     lows, highs = values.copy(), values.copy()
     if slots is not None:
