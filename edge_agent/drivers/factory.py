@@ -1,5 +1,7 @@
 """From a device of the plan to its driver; endpoints are shared."""
 
+from collections.abc import Callable
+
 from edge_agent.clock import Clock
 from edge_agent.drivers.base import Driver, DriverError
 from edge_agent.drivers.connection import (
@@ -9,7 +11,7 @@ from edge_agent.drivers.connection import (
     MqttConnection,
     parse_connection,
 )
-from edge_agent.drivers.modbus import DEFAULT_TIMEOUT_S, ModbusBus
+from edge_agent.drivers.modbus import DEFAULT_TIMEOUT_S, ModbusBus, RegisterBus
 from edge_agent.drivers.modbus_profile import ProfileDriver
 from edge_agent.drivers.mqtt import BrokerAddress, MqttDriver
 from edge_agent.drivers.mqtt_codec import TemplateError, bind
@@ -24,6 +26,9 @@ from shared.wire import PlanDevice
 SUNSPEC = "sunspec"
 """Profile name that stands for discovery instead of a file."""
 
+BusTap = Callable[[RegisterBus], RegisterBus]
+"""Wraps a bus, so that its reads pass through the wrapper."""
+
 
 class DriverFactory:
     """Builds drivers and owns what they share.
@@ -31,10 +36,12 @@ class DriverFactory:
     Args:
         clock: of the agent.
         profiles: the files to use; None for those that come with the agent.
+        tap: stands between every register bus and the drivers that use it: how an installer's tools see what was asked and answered.
     """
 
-    def __init__(self, *, clock: Clock, profiles: ProfileLibrary | None = None) -> None:
+    def __init__(self, *, clock: Clock, profiles: ProfileLibrary | None = None, tap: BusTap | None = None) -> None:
         self._clock = clock
+        self._tap = tap
         self._profiles = profiles or ProfileLibrary()
         self._buses: dict[tuple[str, int], ModbusBus] = {}
 
@@ -109,7 +116,7 @@ class DriverFactory:
             status_topic=f"solarhub/{client_id}/status",
         )
 
-    def _bus(self, connection: ModbusTcpConnection, *, timeout_s: float, request_gap_s: float) -> ModbusBus:
+    def _bus(self, connection: ModbusTcpConnection, *, timeout_s: float, request_gap_s: float) -> RegisterBus:
         if connection.timeout_seconds is not None:
             timeout_s = connection.timeout_seconds
         if connection.request_gap_seconds is not None:
@@ -121,7 +128,8 @@ class DriverFactory:
             self._buses[key] = ModbusBus(
                 connection.host, connection.port, timeout_s=timeout_s, request_gap_s=request_gap_s
             )
-        return self._buses[key]
+        bus = self._buses[key]
+        return self._tap(bus) if self._tap else bus
 
     def _modbus_profile(self, device: PlanDevice) -> Profile:
         try:
