@@ -5,7 +5,7 @@ What they look like as JSON is described to callers by `cloud.telemetry.schemas`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from shared.readings import Value
@@ -35,12 +35,25 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchivedDays:
+    """UTC days, both ends included, whose finer values are only in the archive."""
+
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
-    """Lines over one stretch of time, which ends before `end`."""
+    """Lines over one stretch of time, which ends before `end`.
+
+    Attributes:
+        archived: where values may be missing only because they are in the archive.
+    """
 
     start: datetime
     end: datetime
     lines: Sequence[Line]
+    archived: Sequence[ArchivedDays] = ()
 
 
 @dataclass(frozen=True, slots=True)

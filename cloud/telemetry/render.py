@@ -45,6 +45,7 @@ def to_json(answer: Answer) -> bytes:
         "timezone": answer.timezone,
         "start": asked.start,
         "end": asked.end,
+        "archived": asked.archived,
     }
     if answer.is_single:
         points = lines[0].pop("points")
@@ -52,6 +53,7 @@ def to_json(answer: Answer) -> bytes:
     compared = answer.compared and {
         "start": answer.compared.start,
         "end": answer.compared.end,
+        "archived": answer.compared.archived,
         "series": [_json_line(line) for line in answer.compared.lines],
     }
     return _to_json({"site_id": answer.site_id, **frame, "series": lines, "comparison": compared})

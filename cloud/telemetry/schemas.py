@@ -24,6 +24,18 @@ class Point(BaseModel):
     high: float | None = Field(default=None, description="Highest value of a gauge in the period, where it is kept.")
 
 
+class ArchivedDays(BaseModel):
+    """UTC days, both included, whose finer values are in the archive: what is null or absent there may be known.
+
+    An operator brings them back with `solarhub telemetry restore`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    first_day: date
+    last_day: date
+
+
 class Series(BaseModel):
     """One metric over a stretch of time."""
 
@@ -39,6 +51,7 @@ class Series(BaseModel):
                 "timezone": "Asia/Karachi",
                 "start": "2026-05-31T19:00:00Z",
                 "end": "2026-06-02T19:00:00Z",
+                "archived": [],
                 "points": [
                     {"at": "2026-05-31T19:00:00Z", "value": 58.077, "low": None, "high": None},
                     {"at": "2026-06-01T19:00:00Z", "value": None, "low": None, "high": None},
@@ -55,6 +68,7 @@ class Series(BaseModel):
     timezone: str = Field(description="Zone whose hours, days and months the points are.")
     start: AwareDatetime
     end: AwareDatetime
+    archived: list[ArchivedDays]
     points: list[Point]
 
 
@@ -76,6 +90,7 @@ class ComparedSeries(BaseModel):
 
     start: AwareDatetime
     end: AwareDatetime
+    archived: list[ArchivedDays]
     series: list[SeriesLine]
 
 
@@ -89,6 +104,7 @@ class SeriesSet(BaseModel):
     timezone: str = Field(description="Zone whose hours, days and months the points are.")
     start: AwareDatetime
     end: AwareDatetime
+    archived: list[ArchivedDays]
     series: list[SeriesLine]
     comparison: ComparedSeries | None = None
 

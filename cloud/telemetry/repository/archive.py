@@ -1,11 +1,13 @@
 """Numbers that a roll-up needs and that are only in the archive: it says so, its marks wait, and the scheduler brings them back."""
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.db import asyncpg_of
+from cloud.telemetry.answers import ArchivedDays
 from shared.errors import SolarHubError
 from shared.periods import Window
 
@@ -13,6 +15,7 @@ WAITS_FOR_ARCHIVE = 9
 """Priority of a mark that cannot be computed before readings are brought back from the archive; the scheduler sets it free."""
 
 _DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class ArchivedError(SolarHubError):
@@ -103,3 +106,36 @@ async def recall(
         window.end,
         WAITS_FOR_ARCHIVE,
     )
+
+
+async def days_away(
+    conn: AsyncConnection, site_id: UUID, *, kinds: Collection[str], window: Window
+) -> list[ArchivedDays]:
+    """UTC days of a stretch of time that are only in the archive, in order; neighbours are joined.
+
+    Args:
+        conn: the transaction.
+        site_id: the site.
+        kinds: of what: `raw`, `quarter_hours`, `hours`.
+        window: the stretch of time.
+    """
+    pg = await asyncpg_of(conn)
+    records = await pg.fetch(
+        """
+        SELECT first_day, last_day FROM telemetry_archives
+        WHERE site_id = $1 AND kind = ANY ($2::text[]) AND is_away AND first_day <= ($4::timestamptz AT TIME ZONE 'UTC')::date
+            AND last_day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+        ORDER BY first_day
+        """,
+        site_id,
+        list(kinds),
+        window.start,
+        window.end - _MICROSECOND,
+    )
+    joined: list[ArchivedDays] = []
+    for first, last in records:
+        if joined and first <= joined[-1].last_day + _DAY:
+            joined[-1] = ArchivedDays(joined[-1].first_day, max(joined[-1].last_day, last))
+        else:
+            joined.append(ArchivedDays(first, last))
+    return joined

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.core.errors import FieldProblem, NotFoundError, ValidationFailedError
 from cloud.sites.schemas import SiteOut
-from cloud.telemetry.answers import Answer, Line, Span
-from cloud.telemetry.repository import reads
+from cloud.telemetry.answers import Answer, ArchivedDays, Line, Span
+from cloud.telemetry.repository import archive, reads
 from cloud.telemetry.repository.reads import AskedDevice, RawColumns, Slots
 from cloud.telemetry.rules.channels import period_values
 from cloud.telemetry.rules.series import (
@@ -164,7 +164,22 @@ class _Reader:
                 raise _refused("metric", metric, str(error)) from error
             except TooManyPointsError as error:
                 raise _refused("resolution", self.taken.value, str(error)) from error
-        return Span(window.start, window.end, lines)
+        return Span(window.start, window.end, lines, await self._archived(lines, window))
+
+    async def _archived(self, lines: Sequence[Line], window: Window) -> list[ArchivedDays]:
+        """Days whose values are only in the archive; nobody need ask where nothing is missing."""
+        kinds = {self._source(line.metric) for line in lines if not line.values or None in line.values} - {None}
+        if self.taken is Resolution.RAW:
+            kinds = {"raw"}
+        if not kinds:
+            return []
+        return await archive.days_away(self.conn, self.site.id, kinds=[kind for kind in kinds if kind], window=window)
+
+    def _source(self, metric: str) -> str | None:
+        """What a line is read from, as the archive names it; None for what is kept for ever."""
+        if metric not in ENERGY_METRICS:
+            return "raw" if self.devices and is_channel(metric) else "quarter_hours"
+        return {Resolution.QUARTER_HOUR: "quarter_hours", Resolution.HOUR: "hours"}.get(self.taken)
 
     async def _raw(self, metric: str, window: Window) -> list[Line]:
         limit = MAX_POINTS * len(self.devices) + 1
