@@ -23,6 +23,7 @@ from edge_agent.enrol import (
     load_credential,
 )
 from edge_agent.errors import EdgeError
+from edge_agent.installer.cli import device_app
 from edge_agent.simulate import simulate_command
 from edge_agent.store.file import StoreFile
 from edge_agent.store.status import StoreStatus, read_status
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("simulate")(simulate_command)
+app.add_typer(device_app, name="device")
 
 Config = Annotated[
     Path | None,
