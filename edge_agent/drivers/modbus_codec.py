@@ -5,11 +5,11 @@ Scaling is decimal: a counter of 1234 tenths is 123.4, not 123.40000000000001.
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from edge_agent.errors import EdgeError
-from edge_agent.profiles.model import RegisterType, Row, WordOrder
+from edge_agent.profiles.model import Derived, RegisterType, Row, WordOrder
 from shared.enums import OperatingState
 from shared.readings import Value
 
@@ -20,18 +20,19 @@ class EncodingError(EdgeError):
     """A value does not fit into a row's registers."""
 
 
-def decode(row: Row, words: Sequence[int], *, order: WordOrder) -> Value:
+def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: bool = False) -> Value:
     """The value of a row, in the metric's unit; None where the device says "not available".
 
     Args:
         row: what the words mean.
         words: unsigned 16-bit words in the row's order of addresses.
         order: of the words, see `Profile.order_of`.
+        is_negative: what the row's `sign_from` says.
     """
     if row.type is RegisterType.STRING:
-        return _text(words)
-    raw = _unsigned(words, order=order)
-    if raw in row.sentinels:
+        return text_of(words)
+    raw = _raw_of_words(row, words, order=order)
+    if _is_missing(row, raw):
         return None
     if row.type is RegisterType.BITFIELD:
         return _codes(raw, row)
@@ -40,7 +41,8 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder) -> Value:
     number = shortest_float32(raw) if row.type is RegisterType.F32 else Decimal(_integer(raw, row.type))
     if number is None:
         return None
-    return float((number * row.scale + row.offset) * row.factor) + 0.0  # + 0.0: a negated zero is a zero
+    scaled = (number * row.scale + row.shift) * row.factor
+    return float(-scaled if is_negative else scaled) + 0.0  # + 0.0: a negated zero is a zero
 
 
 def encode(row: Row, value: Value, *, order: WordOrder) -> tuple[int, ...]:
@@ -52,25 +54,54 @@ def encode(row: Row, value: Value, *, order: WordOrder) -> tuple[int, ...]:
     count = len(row.words)
     if row.type is RegisterType.STRING:
         return _words_of_text(str(value or ""), count=count)
-    raw = _raw(row, value)
+    raw = _raw(row, value) << (8 if row.type is RegisterType.U8_HIGH else 0)
     if not 0 <= raw < 1 << (_WORD_BITS * count):
-        raise EncodingError(f"{row.metric}: {value!r} does not fit into {row.type.value} at {row.first}")
+        raise EncodingError(f"{row.key}: {value!r} does not fit into {row.type.value} at {row.first}")
     words = tuple((raw >> (_WORD_BITS * position)) & 0xFFFF for position in range(count))
     return words if order is WordOrder.LOW_FIRST else words[::-1]
 
 
-def is_in_range(row: Row, value: Value) -> bool:
-    """Whether a number lies in the row's sane range; True where there is no range or no number."""
-    if row.range is None or not isinstance(value, float):
+def is_in_range(row: Row, value: Value, *, rated_kw: float | None = None) -> bool:
+    """Whether a number lies in the row's sane ranges; True where there is no range or no number.
+
+    Args:
+        row: with `range` in the kept unit and `range_of_rated` in parts of the rated power.
+        value: as decoded.
+        rated_kw: of the device; None where the plan does not say it, and then only `range` counts.
+    """
+    if not isinstance(value, float):
         return True
-    low, high = row.range
-    return low <= value <= high
+    if row.range is not None and not row.range[0] <= value <= row.range[1]:
+        return False
+    if row.range_of_rated is None or rated_kw is None:
+        return True
+    low, high = row.range_of_rated
+    return low * rated_kw <= value <= high * rated_kw
 
 
-def add_up(values: Sequence[Value]) -> float | None:
-    """Sum of numbers without binary residue (0.1 + 0.2 is 0.3); None as soon as one is not a number."""
-    numbers = [value for value in values if isinstance(value, float)]
-    return float(sum(Decimal(repr(number)) for number in numbers)) if len(numbers) == len(values) else None
+def compute(derived: Derived, values: Mapping[str, Value]) -> float | None:
+    """A derived value without binary residue (0.1 + 0.2 is 0.3); None as soon as one of the values is no number.
+
+    Args:
+        derived: what to compute.
+        values: of the poll, terms included. A key that is absent is no part of the device and is left out; nothing is computed from
+            nothing.
+    """
+    given = [key for key in derived.terms if key in values]
+    numbers = {key: Decimal(repr(values[key])) for key in given if isinstance(values[key], float)}
+    if not given or len(numbers) < len(set(given)) or (derived.product and len(given) < len(derived.product)):
+        return None
+    if derived.product:
+        result = Decimal(1)
+        for key in derived.product:
+            result *= numbers[key]
+    else:
+        result = sum((numbers[key] for key in derived.sum if key in numbers), Decimal(0))
+        result -= sum((numbers[key] for key in derived.minus if key in numbers), Decimal(0))
+    result *= derived.scale
+    if (derived.clip == "positive" and result < 0) or (derived.clip == "negative" and result > 0):
+        result = Decimal(0)
+    return float(result) + 0.0
 
 
 def shortest_float32(raw: int) -> Decimal | None:
@@ -95,14 +126,32 @@ def _unsigned(words: Sequence[int], *, order: WordOrder) -> int:
     return raw
 
 
+def _raw_of_words(row: Row, words: Sequence[int], *, order: WordOrder) -> int:
+    raw = _unsigned(words, order=order)
+    if row.type is RegisterType.U8_HIGH:
+        return raw >> 8
+    return raw & 0xFF if row.type is RegisterType.U8_LOW else raw
+
+
+def _is_missing(row: Row, raw: int) -> bool:
+    if raw in row.sentinels or (raw == 0 and (row.zero_is_missing or row.type.zero_is_missing)):
+        return True
+    return row.max_raw is not None and raw > row.max_raw
+
+
 def _integer(raw: int, kind: RegisterType) -> int:
     if not kind.is_signed:
         return raw
     bits = _WORD_BITS * (kind.fixed_words or 1)
+    if kind is RegisterType.S32_OR_S16:
+        high, low = raw >> _WORD_BITS, raw & 0xFFFF
+        if high == 0xFFFF or (high == 0 and low >> (_WORD_BITS - 1)):
+            raw, bits = low, _WORD_BITS
     return raw - (1 << bits) if raw >> (bits - 1) else raw
 
 
-def _text(words: Sequence[int]) -> str | None:
+def text_of(words: Sequence[int]) -> str | None:
+    """The text in registers, two characters each, up to the first zero byte; None for no text."""
     data = b"".join(word.to_bytes(2, "big") for word in words)
     return data.split(b"\0", 1)[0].decode("latin-1").strip() or None
 
@@ -121,26 +170,28 @@ def _codes(raw: int, row: Row) -> str:
 def _raw(row: Row, value: Value) -> int:
     """A value as one unsigned number, which may lie outside the row's words."""
     if value is None:
+        if row.zero_is_missing or row.type.zero_is_missing:
+            return 0
         if not row.sentinels:
-            raise EncodingError(f"{row.metric}: the row at {row.first} has no word for 'not available'")
+            raise EncodingError(f"{row.key}: the row at {row.first} has no word for 'not available'")
         return row.sentinels[0]
     if row.type is RegisterType.BITFIELD:
         return _raw_of_codes(row, str(value))
     if row.states:
         return _raw_of_state(row, str(value))
     if isinstance(value, str):
-        raise EncodingError(f"{row.metric}: {value!r} is a word, the row at {row.first} wants a number")
-    number = (Decimal(repr(value)) / row.factor - row.offset) / row.scale
+        raise EncodingError(f"{row.key}: {value!r} is a word, the row at {row.first} wants a number")
+    number = (Decimal(repr(value)) / row.factor - row.shift) / row.scale
     if row.type is RegisterType.F32:
         return int.from_bytes(struct.pack(">f", float(number)), "big")
     return _wrapped(row, int(number.to_integral_value(rounding=ROUND_HALF_EVEN)))
 
 
 def _wrapped(row: Row, integer: int) -> int:
-    bits = _WORD_BITS * len(row.words)
+    bits = 8 if row.type.is_byte else _WORD_BITS * len(row.words)
     low, high = (-(1 << bits - 1), 1 << bits - 1) if row.type.is_signed else (0, 1 << bits)
     if not low <= integer < high:
-        raise EncodingError(f"{row.metric}: raw {integer} does not fit into {row.type.value} at {row.first}")
+        raise EncodingError(f"{row.key}: raw {integer} does not fit into {row.type.value} at {row.first}")
     return integer % (1 << bits)
 
 
@@ -149,7 +200,7 @@ def _raw_of_codes(row: Row, value: str) -> int:
     for code in value.split():
         number = code.removeprefix(row.code_prefix or "")
         if number == code or not number.isdigit() or int(number) < row.first_code:
-            raise EncodingError(f"{row.metric}: {code!r} is no code like {row.code_prefix}{row.first_code}")
+            raise EncodingError(f"{row.key}: {code!r} is no code like {row.code_prefix}{row.first_code}")
         raw |= 1 << (int(number) - row.first_code)
     return raw
 
@@ -158,6 +209,4 @@ def _raw_of_state(row: Row, value: str) -> int:
     for code, state in row.states.items():
         if state.value == value:
             return code
-    raise EncodingError(
-        f"{row.metric}: no code means {value!r}; known are {', '.join(sorted(set(row.states.values())))}"
-    )
+    raise EncodingError(f"{row.key}: no code means {value!r}; known are {', '.join(sorted(set(row.states.values())))}")

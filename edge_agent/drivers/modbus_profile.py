@@ -153,7 +153,7 @@ class ProfileDriver:
         if not all(modbus_codec.is_in_range(row, values.get(row.metric)) for row in rows):
             quality |= Quality.OUT_OF_RANGE
         for derived in self._derived:
-            values[derived.metric] = modbus_codec.add_up([values.get(term) for term in derived.sum])
+            values[derived.metric] = modbus_codec.compute(derived, values)
             if values[derived.metric] is not None:
                 quality |= Quality.DERIVED
         return DeviceAnswer(values, quality)

@@ -6,13 +6,13 @@ import pytest
 
 from edge_agent.drivers.modbus_codec import (
     EncodingError,
-    add_up,
+    compute,
     decode,
     encode,
     is_in_range,
     shortest_float32,
 )
-from edge_agent.profiles.model import Row, WordOrder
+from edge_agent.profiles.model import Derived, Row, WordOrder
 from shared.readings import Value
 
 HIGH, LOW = WordOrder.HIGH_FIRST, WordOrder.LOW_FIRST
@@ -26,7 +26,7 @@ def row(**fields: Any) -> Row:
         "for": ["inverter"],
         "unit": "kWh",
     }
-    return Row.model_validate(given | fields)
+    return Row.model_validate({key: value for key, value in (given | fields).items() if value is not None})
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,36 @@ def row(**fields: Any) -> Row:
         ({"type": "f32", "metric": "ac_power_kw", "unit": "kW"}, (0x7FC0, 0), HIGH, None),
         ({"type": "f32", "metric": "ac_power_kw", "unit": "kW"}, (0x7F80, 0), HIGH, None),
         ({"metric": "power_factor", "unit": "percent", "type": "s16", "sign": -1}, (95,), HIGH, -0.95),
+        ({"metric": "inverter_temperature_c", "unit": "degF"}, (212,), HIGH, 100.0),
+        ({"metric": "inverter_temperature_c", "unit": "K", "scale": 0.1}, (2981,), HIGH, 24.95),
+        ({"type": "u8_high"}, (0x1234,), HIGH, 18.0),
+        ({"type": "u8_low"}, (0x1234,), HIGH, 52.0),
+        ({"type": "u8_low", "sentinels": [0xFF]}, (0x12FF,), HIGH, None),
+        ({"type": "acc32"}, (0, 0), HIGH, None),
+        ({"type": "acc32"}, (1, 0), HIGH, 65536.0),
+        ({"type": "acc64"}, (0, 0, 0, 0), HIGH, None),
+        ({"zero_is_missing": True}, (0,), HIGH, None),
+        ({"zero_is_missing": True}, (1,), HIGH, 1.0),
+        ({"max_raw": 65000}, (65000,), HIGH, 65000.0),
+        ({"max_raw": 65000}, (65001,), HIGH, None),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0, 0xFF5C), HIGH, -0.164),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0xFF5C, 0), LOW, -0.164),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0xFFFF, 0xFF5C), HIGH, -0.164),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0xFFFF, 500), HIGH, 0.5),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0, 500), HIGH, 0.5),
+        ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (1, 0x8000), HIGH, 98.304),
+        ({"metric": None, "term": "charge_w", "unit": "W"}, (1500,), HIGH, 1.5),
     ],
 )
 def test_numbers(fields: dict[str, Any], words: tuple[int, ...], order: WordOrder, value: float | None) -> None:
     assert decode(row(**fields), words, order=order) == value
+
+
+def test_the_sign_may_come_from_elsewhere() -> None:
+    magnitude = row(metric="grid_power_kw", unit="W", sign_from={"address": 9, "bit": 0, "negative_when": 1})
+    assert decode(magnitude, (500,), order=HIGH, is_negative=True) == -0.5
+    assert decode(magnitude, (500,), order=HIGH, is_negative=False) == 0.5
+    assert str(decode(magnitude, (0,), order=HIGH, is_negative=True)) == "0.0"
 
 
 def test_a_negated_zero_is_a_zero() -> None:
@@ -107,6 +133,14 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any], value: Value, word
 
 def test_none_becomes_the_first_sentinel() -> None:
     assert encode(row(sentinels=[7, 8]), None, order=HIGH) == (7,)
+    assert encode(row(zero_is_missing=True), None, order=HIGH) == (0,)
+
+
+def test_bytes_are_encoded_in_their_half() -> None:
+    assert encode(row(type="u8_high"), 18.0, order=HIGH) == (0x1200,)
+    assert encode(row(type="u8_low"), 52.0, order=HIGH) == (0x34,)
+    with pytest.raises(EncodingError, match="does not fit into u8_high"):
+        encode(row(type="u8_high"), 256.0, order=HIGH)
 
 
 def test_sane_range() -> None:
@@ -117,10 +151,41 @@ def test_sane_range() -> None:
     assert is_in_range(row(), 1e9)
 
 
-def test_sums_have_no_binary_residue() -> None:
-    assert add_up([0.1, 0.2]) == 0.3
-    assert add_up([0.1, None]) is None
-    assert add_up([0.1, "x"]) is None
+def test_sane_range_by_the_rated_power() -> None:
+    power = row(metric="ac_power_kw", unit="W", range_of_rated=[-0.1, 1.3])
+    assert is_in_range(power, 6.5, rated_kw=5)
+    assert not is_in_range(power, 6.6, rated_kw=5)
+    assert not is_in_range(power, -0.6, rated_kw=5)
+    assert is_in_range(power, 6.6), "without a rated power there is nothing to compare with"
+
+
+def derived(**fields: Any) -> Derived:
+    return Derived.model_validate({"metric": "dc_power_kw", "for": ["inverter"]} | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "values", "result"),
+    [
+        ({"sum": ["a", "b"]}, {"a": 0.1, "b": 0.2}, 0.3),
+        ({"sum": ["a", "b"]}, {"a": 0.1, "b": None}, None),
+        ({"sum": ["a", "b"]}, {"a": 0.1, "b": "x"}, None),
+        ({"sum": ["a", "b"]}, {"a": 0.1}, 0.1),  # b's rows do not apply to this device
+        ({"sum": ["a", "b"]}, {}, None),
+        ({"sum": ["a"], "minus": ["b"]}, {"a": 0.3, "b": 0.1}, 0.2),
+        ({"minus": ["a"]}, {"a": 0.3}, -0.3),
+        ({"product": ["a", "b"], "scale": 0.001}, {"a": 304.1, "b": 1.7}, 0.51697),
+        ({"product": ["a", "b"]}, {"a": 304.1}, None),
+        ({"product": ["a", "a"]}, {"a": 3.0}, 9.0),
+        ({"sum": ["a"], "clip": "positive"}, {"a": -2.0}, 0.0),
+        ({"sum": ["a"], "clip": "positive"}, {"a": 2.0}, 2.0),
+        ({"sum": ["a"], "clip": "negative"}, {"a": -2.0}, -2.0),
+        ({"sum": ["a"], "clip": "negative"}, {"a": 2.0}, 0.0),
+        ({"sum": ["a"], "clip": "negative", "scale": -1}, {"a": -2.0}, 0.0),
+        ({"minus": ["a"], "clip": "positive"}, {"a": -2.0}, 2.0),
+    ],
+)
+def test_derived_values(fields: dict[str, Any], values: dict[str, Value], result: float | None) -> None:
+    assert compute(derived(**fields), values) == result
 
 
 def test_single_precision_is_shown_as_it_was_meant() -> None:
