@@ -111,6 +111,9 @@ def step(loop: Loop, seen: Seen, settings: ZeroExportSettings) -> Loop:
     allowed = _allowed_percent(loop, seen, seen.grid_kw, settings)
     if allowed < loop.limit_percent:
         return Loop(allowed, back_s, Why.LOWERED)
+    if seen.grid_kw <= settings.import_margin_kw:
+        # Nothing is imported that it could replace: it delivers more than its limit, which it has not followed yet.
+        return Loop(loop.limit_percent, back_s, Why.HELD)
     raised = min(allowed, loop.limit_percent + settings.raise_percent_per_s * seen.elapsed_s)
     is_small = raised - loop.limit_percent < settings.least_change_percent
     if is_small and not (raised == FULL_PERCENT > loop.limit_percent):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.telemetry import render
-from cloud.telemetry.answers import Answer, Line, Span
+from cloud.telemetry.answers import Answer, ArchivedDays, Line, Span
 from cloud.telemetry.render import COLUMNS, NoParquetError, to_csv, to_json, to_parquet
 from cloud.telemetry.rules.forms import preferred_form
 from cloud.telemetry.rules.series import (
@@ -183,7 +183,9 @@ def _line_as_json(line: Line) -> dict[str, Any]:
 
 
 def _span_as_json(span: Span) -> dict[str, Any]:
-    return {"start": span.start, "end": span.end, "series": [_line_as_json(line) for line in span.lines]}
+    away = [{"first_day": days.first_day, "last_day": days.last_day} for days in span.archived]
+    lines = [_line_as_json(line) for line in span.lines]
+    return {"start": span.start, "end": span.end, "archived": away, "series": lines}
 
 
 MOMENTS = st.builds(
@@ -204,9 +206,14 @@ LINES = st.builds(
 )
 
 
-@given(st.lists(LINES, min_size=1, max_size=3), MOMENTS, st.booleans())
-def test_json_is_what_the_description_says(lines: list[Line], start: datetime, is_compared: bool) -> None:
-    span = Span(start, start + timedelta(days=1), lines)
+AWAY = st.lists(st.builds(ArchivedDays, st.dates(), st.dates()), max_size=2)
+
+
+@given(st.lists(LINES, min_size=1, max_size=3), MOMENTS, st.booleans(), AWAY)
+def test_json_is_what_the_description_says(
+    lines: list[Line], start: datetime, is_compared: bool, away: list[ArchivedDays]
+) -> None:
+    span = Span(start, start + timedelta(days=1), lines, away)
     answer = Answer(UUID(int=7), "1h", "Asia/Karachi", span, compared=span if is_compared else None)
     frame = {"site_id": answer.site_id, "resolution": "1h", "timezone": "Asia/Karachi"}
     told = json.loads(to_json(answer))
@@ -216,7 +223,7 @@ def test_json_is_what_the_description_says(lines: list[Line], start: datetime, i
     assert SeriesSet.model_validate(told) == described
     assert told == json.loads(described.model_dump_json())
     single = dataclasses.replace(answer, compared=None, is_single=True)
-    described_single = Series.model_validate({**frame, "start": span.start, "end": span.end, **_line_as_json(lines[0])})
+    described_single = Series.model_validate({**frame, **_span_as_json(span), **_line_as_json(lines[0])})
     assert json.loads(to_json(single)) == json.loads(described_single.model_dump_json())
 
 
