@@ -95,8 +95,14 @@ class ControlWriter:
         """What the profile lists for this type of device, by name."""
         return {control.name: control for control in self._profile.controls if self._device_type in control.read_for}
 
-    async def write(self, name: str, value: Decimal, *, now: datetime) -> Written:
+    async def write(self, name: str, value: Decimal, *, now: datetime, refresh: bool = False) -> Written:
         """Set a control.
+
+        Args:
+            name: of the control.
+            value: in the unit of the name.
+            now: the present moment.
+            refresh: write also what the device holds already, so that its reversion timer begins anew.
 
         Raises:
             WriteRefusedError: if it must not be; nothing was written.
@@ -115,7 +121,7 @@ class ControlWriter:
         await self._driver.read()
         before = await self._present(control)
         gate_is_open = await self._gate_is_open(control)
-        if before == value and gate_is_open:
+        if before == value and gate_is_open and not refresh:
             return Written(name, value, before, changed=False, reverts_after_s=control.reverts_after_s)
         judge(writable, value, written=await self._journal.written(name), now=now)
         # Before, not after: an attempt that nobody hears of again has worn the memory all the same.
