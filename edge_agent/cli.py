@@ -24,6 +24,7 @@ from edge_agent.enrol import (
 )
 from edge_agent.errors import EdgeError
 from edge_agent.installer.cli import device_app
+from edge_agent.installer.profile_cli import profiles_app
 from edge_agent.simulate import simulate_command
 from edge_agent.store.file import StoreFile
 from edge_agent.store.status import StoreStatus, read_status
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.command("simulate")(simulate_command)
 app.add_typer(device_app, name="device")
+app.add_typer(profiles_app, name="profiles")
 
 Config = Annotated[
     Path | None,

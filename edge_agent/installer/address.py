@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from edge_agent.errors import EdgeError
 from shared.enums import ProtocolType
@@ -182,10 +182,15 @@ def _mqtt(parts: SplitResult, port: int | None) -> DeviceAddress:
 
 
 def _http(parts: SplitResult, port: int | None) -> DeviceAddress:
+    """What the query says beyond this agent's own options stays in the address: maps take names from it."""
     host = _host(parts)
-    base_url = f"{parts.scheme}://{_place(host, port)}{parts.path.rstrip('/')}"
-    options = _options(parts, _TIMEOUT | {"token": _Option("token")})
-    return DeviceAddress(ProtocolType.HTTP, {"base_url": base_url} | _login(parts) | options, base_url)
+    shown = f"{parts.scheme}://{_place(host, port)}{parts.path.rstrip('/')}"
+    own = _TIMEOUT | {"token": _Option("token")}
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    options = _options(parts._replace(query=urlencode([pair for pair in given if pair[0] in own])), own)
+    names = urlencode([pair for pair in given if pair[0] not in own])
+    base_url = f"{shown}/?{names}" if names else shown
+    return DeviceAddress(ProtocolType.HTTP, {"base_url": base_url} | _login(parts) | options, shown)
 
 
 def _host(parts: SplitResult) -> str:

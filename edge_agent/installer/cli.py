@@ -2,26 +2,26 @@
 
 import asyncio
 import json
-import logging
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from edge_agent.clock import SystemClock
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.factory import SUNSPEC
-from edge_agent.errors import ConfigError, EdgeError
-from edge_agent.installer.address import EXAMPLES, AddressError, DeviceAddress, parse_address
+from edge_agent.errors import EdgeError
+from edge_agent.installer.address import EXAMPLES, DeviceAddress, parse_address
 from edge_agent.installer.detect import Match, detect
+from edge_agent.installer.endings import exit_code_of, fail, quiet
 from edge_agent.installer.reading import DeviceReport, known_types, read_device
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
 from shared.enums import DeviceType
 
-EXIT_ERROR = 1
-EXIT_USAGE = 2
 AUTO = "auto"
 DEFAULT_UNIT = 1
+"""Where neither the installer nor the profile names one."""
 
 device_app = typer.Typer(help="Find devices, read one once, judge what it says.", no_args_is_help=True)
 
@@ -33,26 +33,16 @@ ProfileName = Annotated[
 Unit = Annotated[
     int | None, typer.Option("--unit", min=0, max=255, help="Modbus unit; else the profile's usual one, else 1.")
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Your own profiles, looked at before those that come with the agent.", exists=True),
+]
 Type = Annotated[
     DeviceType | None, typer.Option("--type", help="Read as this device type only; else all that the profile knows.")
 ]
 LoggerSerial = Annotated[
     int | None, typer.Option("--logger-serial", min=0, help="Number of a Solarman data logger, for v5://.")
 ]
-
-
-def fail(error: Exception | str, *, as_json: bool, code: int = EXIT_ERROR) -> NoReturn:
-    """Say what is wrong on standard error and end."""
-    typer.echo(json.dumps({"error": str(error)}) if as_json else f"error: {error}", err=True)
-    raise typer.Exit(code)
-
-
-def exit_code_of(error: EdgeError) -> int:
-    """2 for a command that was typed wrongly, 1 for what went wrong with the device."""
-    is_usage = isinstance(error, AddressError | ConfigError) or (
-        isinstance(error, DriverError) and error.kind == "config"
-    )
-    return EXIT_USAGE if is_usage else EXIT_ERROR
 
 
 @device_app.command("read")
@@ -64,33 +54,52 @@ def read_command(
     device_type: Type = None,
     raw: Annotated[bool, typer.Option("--raw", help="Also show every request and its registers.")] = False,
     logger_serial: LoggerSerial = None,
+    folder: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Read a device once and show every value; what the device does not know is null.
 
     Exit codes: 0 values were read, 1 the device gave none, 2 the command is wrong.
     """
-    _quiet()
+    quiet()
     try:
-        address = parse_address(url, unit=DEFAULT_UNIT if unit is None else unit, logger_serial=logger_serial)
-        report = asyncio.run(read_once(address, profile, device_type=device_type))
+        library = ProfileLibrary(folder)
+        address = addressed(url, profile=profile, unit=unit, logger_serial=logger_serial, library=library)
+        report = asyncio.run(read_once(address, profile, library=library, device_type=device_type))
     except EdgeError as error:
         fail(error, as_json=as_json, code=exit_code_of(error))
     typer.echo(json.dumps(report.to_json(raw=raw)) if as_json else report_text(report, raw=raw))
 
 
-async def read_once(address: DeviceAddress, profile: str, *, device_type: DeviceType | None) -> DeviceReport:
+def addressed(
+    url: str, *, profile: str, unit: int | None, logger_serial: int | None, library: ProfileLibrary
+) -> DeviceAddress:
+    """The address with the unit to ask: the installer's, else the profile's usual one, else 1.
+
+    Raises:
+        EdgeError: if the URL is none, or the profile is not known.
+    """
+    address = parse_address(url, unit=DEFAULT_UNIT if unit is None else unit, logger_serial=logger_serial)
+    if unit is not None or profile in {AUTO, SUNSPEC} or not address.has_units:
+        return address
+    usual = library.modbus(profile).connection.default_unit
+    return address if usual is None else address.with_unit(usual)
+
+
+async def read_once(
+    address: DeviceAddress, profile: str, *, library: ProfileLibrary, device_type: DeviceType | None = None
+) -> DeviceReport:
     """Read one device, with the profile that is named or that fits.
 
     Args:
         address: of the device, with the unit to ask.
         profile: name, or "auto".
+        library: profiles to choose from.
         device_type: the only one to read; None for all.
 
     Raises:
         EdgeError: if it cannot be read.
     """
-    library = ProfileLibrary()
     async with Session(address, clock=SystemClock(), library=library) as session:
         name = profile if profile != AUTO else await _fitting_profile(session)
         types = (device_type,) if device_type is not None else known_types(session, name)
@@ -144,8 +153,3 @@ def _value_line(entry: dict[str, Any]) -> str:
 def _register_line(read: dict[str, Any]) -> str:
     words = read["trouble"] if read["words"] is None else " ".join(map(str, read["words"]))
     return f"unit {read['unit']} {read['function']} {read['address']}+{read['count']}: {words}"
-
-
-def _quiet() -> None:
-    """Only what is wrong with the program itself is logged; what is wrong with a device is this command's answer."""
-    logging.basicConfig(level=logging.ERROR)

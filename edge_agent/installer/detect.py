@@ -7,11 +7,12 @@ from typing import Any
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.drivers.modbus import RegisterBus
+from edge_agent.drivers.modbus_codec import text_of
 from edge_agent.drivers.sunspec import BASES
 from edge_agent.errors import ConfigError
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
-from edge_agent.profiles.model import IdentityCheck, Profile, RegisterFunction
+from edge_agent.profiles.model import IdentityCheck, Profile, RegisterFunction, RegisterType
 
 _MARKER = [0x5375, 0x6E53]  # "SunS"
 _Place = tuple[RegisterFunction, int]
@@ -100,6 +101,8 @@ def identifiable(library: ProfileLibrary) -> tuple[Profile, ...]:
 
 def agrees(check: IdentityCheck, words: Sequence[int]) -> bool:
     """Whether the words of an identity register are this platform's."""
+    if check.type is RegisterType.STRING:
+        return (text_of(words) or "").startswith(check.starts_with)
     return words[0] in check.any_of
 
 
@@ -123,7 +126,7 @@ def identity_words(profile: Profile, session: Session) -> list[dict[str, Any]]:
 
 def places(check: IdentityCheck) -> tuple[int, ...]:
     """Addresses of an identity register's words."""
-    return (check.address,)
+    return tuple(range(check.address, check.address + check.count))
 
 
 async def _words(

@@ -146,7 +146,7 @@ class DeviceReport:
     def _rows_in(self, read: RegisterRead) -> Iterator[str]:
         for row in self.definition.rows if self.definition else ():
             if row.function is read.function and read.address <= row.first < read.address + read.count:
-                yield row.metric
+                yield row.key
 
 
 def flags(quality: Quality) -> list[str]:

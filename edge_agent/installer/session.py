@@ -74,11 +74,11 @@ class Session:
         Raises:
             DriverError: `config`, if there is none.
         """
-        if self._bus is None:
+        if self._bus is None and self.address.has_units:
             self._factory.build(self.plan_device(SUNSPEC, DeviceType.INVERTER))
         if self._bus is None:
             raise DriverError(
-                f"{self.address.shown} has no registers to probe; name the profile instead of `auto`",
+                f"{self.address.shown} has no registers to probe; give --profile by name instead of 'auto'",
                 retry=False,
                 kind="config",
             )

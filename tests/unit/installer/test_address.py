@@ -66,6 +66,11 @@ from shared.enums import ProtocolType
         ("mqtts://broker/x", "mqtt", {"broker": "broker", "use_tls": True, "topic_prefix": "x"}),
         ("http://10.0.0.8/", "http", {"base_url": "http://10.0.0.8"}),
         (
+            "http://10.0.0.8/?inverter=2&timeout=3",
+            "http",
+            {"base_url": "http://10.0.0.8/?inverter=2", "timeout_seconds": 3.0},
+        ),
+        (
             "https://me:secret@envoy.lan:8443/api?token=abc&timeout=4",
             "http",
             {
