@@ -41,6 +41,8 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
     number = shortest_float32(raw) if row.type is RegisterType.F32 else Decimal(_integer(raw, row.type))
     if number is None:
         return None
+    if row.sign_from is not None:
+        number = abs(number)  # newer firmware may sign what older firmware gave as a magnitude: one of the two signs counts
     scaled = (number * row.scale + row.shift) * row.factor
     return float(-scaled if is_negative else scaled) + 0.0  # + 0.0: a negated zero is a zero
 

@@ -81,6 +81,13 @@ def test_the_sign_may_come_from_elsewhere() -> None:
     assert str(decode(magnitude, (0,), order=HIGH, is_negative=True)) == "0.0"
 
 
+@pytest.mark.parametrize("word", [500, 0x10000 - 500])
+def test_a_sign_from_elsewhere_outweighs_the_numbers_own(word: int) -> None:
+    either = row(metric="grid_power_kw", unit="W", type="s16", sign_from={"address": 9, "bit": 0, "negative_when": 1})
+    assert decode(either, (word,), order=HIGH, is_negative=True) == -0.5
+    assert decode(either, (word,), order=HIGH, is_negative=False) == 0.5
+
+
 def test_a_negated_zero_is_a_zero() -> None:
     zero = decode(row(metric="grid_power_kw", unit="W", type="s16", sign=-1), (0,), order=HIGH)
     assert str(zero) == "0.0"
