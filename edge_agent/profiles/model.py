@@ -166,6 +166,13 @@ class BusLimits(ProfilePart):
             start -= 1
         return None if start < 0 or (start < first and self.is_forbidden(start, first)) else start
 
+    def is_readable(self, first: int, end: int) -> bool:
+        """Whether some request may carry all registers from `first` up to, but without, `end`."""
+        if self.is_forbidden(first, end) or not self.is_in_a_block(first, end):
+            return False
+        start = self.start_for(first)
+        return bool(self.blocks) or (start is not None and end - start <= self.max_registers)
+
     def is_in_a_block(self, first: int, end: int) -> bool:
         """Whether one block holds all registers from `first` up to, but without, `end`; always so where there are no blocks."""
         return not self.blocks or any(low <= first and end <= low + count for low, count in self.blocks)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent.drivers.base import DriverError
-from edge_agent.drivers.modbus_profile import REFUSED_PERIOD_S, SLOW_PERIOD_S, ProfileDriver
+from edge_agent.drivers.modbus_profile import SLOW_PERIOD_S, ProfileDriver
+from edge_agent.drivers.modbus_refusals import REFUSED_PERIOD_S
 from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.profiles.model import RegisterFunction
 from shared.enums import DeviceType, Quality
