@@ -42,7 +42,9 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
     if number is None:
         return None
     if row.sign_from is not None:
-        number = abs(number)  # newer firmware may sign what older firmware gave as a magnitude: one of the two signs counts
+        number = abs(
+            number
+        )  # newer firmware may sign what older firmware gave as a magnitude: one of the two signs counts
     scaled = (number * row.scale + row.shift) * row.factor
     return float(-scaled if is_negative else scaled) + 0.0  # + 0.0: a negated zero is a zero
 
@@ -138,7 +140,7 @@ def _raw_of_words(row: Row, words: Sequence[int], *, order: WordOrder) -> int:
 def _is_missing(row: Row, raw: int) -> bool:
     if raw in row.sentinels or (raw == 0 and (row.zero_is_missing or row.type.zero_is_missing)):
         return True
-    return row.max_raw is not None and raw > row.max_raw
+    return row.max_raw is not None and _integer(raw, row.type) > row.max_raw
 
 
 def _integer(raw: int, kind: RegisterType) -> int:

@@ -158,7 +158,7 @@ class Row(ProfilePart):
         sign_from: register that gives the sign, read in the same poll.
         unit: the device's; converted into the metric's.
         sentinels: raw words, as one unsigned number, that mean "not available".
-        max_raw: raw numbers above mean "not available".
+        max_raw: raw numbers above mean "not available"; of a signed type, a negative number is below.
         zero_is_missing: a raw 0 means "not available".
         states: vendor's code -> canonical state. A code that is not listed is `unknown`.
         code_prefix: of the fault codes made from set bits, e.g. `deye_hybrid:F`.

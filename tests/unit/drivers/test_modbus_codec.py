@@ -61,6 +61,8 @@ def row(**fields: Any) -> Row:
         ({"zero_is_missing": True}, (1,), HIGH, 1.0),
         ({"max_raw": 65000}, (65000,), HIGH, 65000.0),
         ({"max_raw": 65000}, (65001,), HIGH, None),
+        ({"type": "s16", "max_raw": 0x7FFE}, (0x7FFF,), HIGH, None),
+        ({"type": "s16", "max_raw": 0x7FFE}, (0xFFFE,), HIGH, -2.0),
         ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0, 0xFF5C), HIGH, -0.164),
         ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0xFF5C, 0), LOW, -0.164),
         ({"type": "s32_or_s16", "metric": "ac_power_kw", "unit": "W"}, (0xFFFF, 0xFF5C), HIGH, -0.164),
