@@ -1,22 +1,28 @@
 """What an MQTT topic map may say: which message carries which value.
 
-Topics are templates: `{topic_prefix}` and other names in braces come from the device's connection; `+` and `#` are MQTT's wildcards.
+Topics are templates: `{topic_prefix}` and other names in braces come from the device's connection (see `mapped.py`); a name left open
+(`{instance?}`) is a wildcard of one level, and the device that speaks there fills it. `+` and `#` are MQTT's wildcards.
 """
 
-import re
-from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from edge_agent.profiles.model import ExactNumber, ProfilePart, ProfileQuality, Source, check_unit, known_metric
-from edge_agent.profiles.units import conversion_factor
-from shared.enums import DeviceType, OperatingState
-from shared.metrics import Metric, metric_of
+from edge_agent.profiles.mapped import (
+    PLACEHOLDER,
+    MappedValue,
+    Stamp,
+    check_keys,
+    check_path,
+    names_in,
+    unroll,
+    unroll_values,
+)
+from edge_agent.profiles.model import ProfilePart, ProfileQuality, Source
+from shared.enums import DeviceType
 
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+TopicValue = MappedValue
 
 
 class PayloadFormat(StrEnum):
@@ -24,82 +30,100 @@ class PayloadFormat(StrEnum):
 
     JSON = "json"
     NUMBER = "number"
-    """The whole payload is one number as text."""
-
-
-class TopicValue(ProfilePart):
-    """One value in a message.
-
-    Attributes:
-        metric: catalogue key, with the channel after a dot.
-        path: keys and array positions separated by dots (`ENERGY.Power.0`); empty where the payload itself is the number. Position 0 of
-            something that is no array is that thing itself, because some firmware sends an array only when there are several.
-        unit: the device's.
-        scale: before the unit's conversion.
-        offset: added after scaling, in `unit`.
-        sign: 1 or -1.
-        states: the device's words (or numbers as text) -> canonical state; only for operating_state.
-    """
-
-    metric: str
-    path: str = ""
-    unit: str | None = None
-    scale: ExactNumber = Decimal(1)
-    offset: ExactNumber = Decimal(0)
-    sign: Literal[1, -1] = 1
-    states: dict[str, OperatingState] = Field(default_factory=dict)
-    note: str = ""
-
-    @cached_property
-    def catalogue(self) -> Metric:
-        """The metric of `metric`."""
-        return metric_of(self.metric)
-
-    @cached_property
-    def factor(self) -> Decimal:
-        """From a number in `unit` to the metric's unit, sign included."""
-        return conversion_factor(self.unit or "", self.catalogue.unit) * self.sign
-
-    @model_validator(mode="after")
-    def _means_what_the_metric_is(self) -> Self:
-        name = known_metric(self.metric).name
-        if (name == "operating_state") != bool(self.states):
-            raise ValueError(f"states and operating_state belong together; {name} has {len(self.states)} states")
-        if self.states:
-            return self
-        if self.unit is None:
-            raise ValueError(
-                f"unit is missing: say what the device counts in ({name} is kept in {self.catalogue.unit})"
-            )
-        check_unit(self.unit, self.catalogue)
-        if not self.scale:
-            raise ValueError("scale is 0, which would make every value the same; leave it out for 1")
-        return self
+    """The whole payload is one number (or word) as text."""
+    SPARKPLUG = "sparkplug"
+    """Sparkplug B's protobuf; a path is the name of a metric."""
 
 
 class TopicEntry(ProfilePart):
-    """One topic and what its messages carry."""
+    """One topic and what its messages carry.
+
+    Attributes:
+        root: where in a JSON message the object lies that the paths begin at; a text there is read as JSON itself.
+        is_partial: a message carries only what has changed (`partial` in the file): what it lacks is as it was, and as new as the message.
+        repeats: the topic says again what another one says too; a device may be set to use either.
+        stamp: where a message says how old it is.
+    """
 
     topic: str = Field(min_length=1)
     format: PayloadFormat = PayloadFormat.JSON
-    values: tuple[TopicValue, ...] = Field(alias="value", min_length=1)
+    root: str = ""
+    is_partial: bool = Field(alias="partial", default=False)
+    repeats: bool = False
+    stamp: Stamp | None = None
+    values: tuple[MappedValue, ...] = Field(alias="value", min_length=1)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Texts with names in braces, besides the topic."""
+        own = (self.root, *(self.stamp.templates if self.stamp else ()))
+        return own + tuple(template for value in self.values for template in value.templates)
+
+    @field_validator("root")
+    @classmethod
+    def _can_be_walked(cls, path: str) -> str:
+        return check_path(path)
 
     @model_validator(mode="after")
     def _paths_fit_the_format(self) -> Self:
         for value in self.values:
-            if (self.format is PayloadFormat.JSON) != bool(value.path):
+            if (self.format is PayloadFormat.NUMBER) == bool(value.path):
                 raise ValueError(
                     f"{value.metric}: path is {value.path!r} in a {self.format.value} payload; only JSON has paths"
                 )
+        if self.format is not PayloadFormat.JSON and (self.root or self.stamp or self.is_partial):
+            raise ValueError(f"root, stamp and partial belong to JSON, not to a {self.format.value} payload")
+        if self.format is not PayloadFormat.JSON and any(any(value.templates[1:]) for value in self.values):
+            raise ValueError(f"minus, unit_path and only_if belong to JSON, not to a {self.format.value} payload")
         return self
 
 
 class Availability(ProfilePart):
-    """Where the device (or its last will) says whether it is there."""
+    """Where the device (or its last will) says whether it is there.
+
+    Attributes:
+        online: the word for there, or several.
+        offline: the word for away, or several.
+        path: where the word stands if the payload is a JSON object.
+        overrules: values that come while it says away are not the present: a bridge repeats what a sleeping device said last. Without,
+            who speaks is there, whatever an old last will says.
+    """
 
     topic: str = Field(min_length=1)
-    online: str
-    offline: str
+    online: str | tuple[str, ...]
+    offline: str | tuple[str, ...]
+    path: str = ""
+    overrules: bool = False
+
+    def means(self, word: str) -> bool | None:
+        """True for there, False for away, None for neither."""
+        if word in _words(self.online):
+            return True
+        return False if word in _words(self.offline) else None
+
+    @property
+    def words(self) -> str:
+        """What is understood, for an error's text."""
+        return (
+            f"neither {' or '.join(map(repr, _words(self.online)))} nor {' or '.join(map(repr, _words(self.offline)))}"
+        )
+
+
+def _words(words: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (words,) if isinstance(words, str) else words
+
+
+class Request(ProfilePart):
+    """What the agent says so that the device speaks; never retained.
+
+    Attributes:
+        payload: of every message.
+        every_s: repeated after this long; once per connection without.
+    """
+
+    topic: str = Field(min_length=1)
+    payload: str = ""
+    every_s: float | None = Field(default=None, ge=5, le=3600)
 
 
 class TopicMap(ProfilePart):
@@ -108,6 +132,11 @@ class TopicMap(ProfilePart):
     Attributes:
         name: as in the plan, and the file's name without `.toml`.
         read_for: device types that the map is for (`for` in the file).
+        availability: all of them must say there.
+        requests: sent after each connection (`request` in the file).
+        defaults: of names in braces that the connection does not give.
+        assembly_s: messages that come within this time of the first make one reading; for devices with a topic for each value.
+        silence_s: values stay the present for this long even if the plan's interval is shorter; for devices that repeat them slowly.
     """
 
     format: Literal[1]
@@ -115,31 +144,56 @@ class TopicMap(ProfilePart):
     title: str
     quality: ProfileQuality
     read_for: tuple[DeviceType, ...] = Field(alias="for", min_length=1)
-    availability: Availability | None = None
+    availability: tuple[Availability, ...] = ()
+    requests: tuple[Request, ...] = Field(alias="request", default=())
+    defaults: dict[str, str] = Field(default_factory=dict)
+    assembly_s: float = Field(default=0.0, ge=0, le=60)
+    silence_s: float = Field(default=0.0, ge=0, le=3600)
     entries: tuple[TopicEntry, ...] = Field(alias="topic", min_length=1)
     quirks: tuple[str, ...] = ()
     sources: tuple[Source, ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, source: Any) -> Any:  # noqa: ANN401 - what a file holds is not known before it is checked
+        if not isinstance(source, dict):
+            return source
+        written = dict(source)
+        if isinstance(written.get("availability"), dict):
+            written["availability"] = [written["availability"]]
+        topics = unroll(written.get("topic"))
+        written["topic"] = [unroll_values(topic) for topic in topics] if isinstance(topics, list) else topics
+        return {key: value for key, value in written.items() if value is not None}
+
     @property
     def placeholders(self) -> frozenset[str]:
         """Names that the connection must give."""
+        return names_in(*self._templates) - set(self.defaults)
+
+    @property
+    def open_names(self) -> frozenset[str]:
+        """Names that the connection may give."""
+        found = (match for template in self._templates for match in PLACEHOLDER.findall(template))
+        return frozenset(name for name, _ in found) - self.placeholders
+
+    @property
+    def _templates(self) -> list[str]:
         templates = [entry.topic for entry in self.entries]
-        if self.availability:
-            templates.append(self.availability.topic)
-        return frozenset(name for template in templates for name in PLACEHOLDER.findall(template))
+        templates += [there.topic for there in self.availability]
+        templates += [request.topic for request in self.requests]
+        templates += [request.payload for request in self.requests]
+        templates += [template for entry in self.entries for template in entry.templates]
+        return templates
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every key that the map can give."""
-        return tuple(value.metric for entry in self.entries for value in entry.values)
+        return tuple(dict.fromkeys(value.metric for entry in self.entries for value in entry.values))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        keys = self.metrics
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"{key} is given {keys.count(key)} times; keep one")
-            for device_type in self.read_for:
-                if device_type not in metric_of(key).device_types:
-                    raise ValueError(f"{key} does not exist for {device_type.value}")
+        once = tuple(entry.values for entry in self.entries if not entry.repeats)
+        check_keys(once, self.read_for)
+        for entry in self.entries:
+            check_keys((entry.values,), self.read_for)
         return self
