@@ -22,7 +22,8 @@ from edge_agent.store.boots import Timeline
 from edge_agent.store.buffer import Buffer
 from edge_agent.store.file import StoreFile
 from edge_agent.store.newest import read_newest
-from edge_agent.store.state import LOCAL_PAGE, read_plan, record_event, save_plan, set_fact
+from edge_agent.store.refusals import RefusalNotes
+from edge_agent.store.state import LOCAL_PAGE, read_plan, read_refusals, record_event, save_plan, set_fact
 from edge_agent.store.today import Today, read_day_starts
 from edge_agent.supervise import Notifier, Progress, Task, give_back_memory, run
 from edge_agent.sync.alerts import AlertLane
@@ -58,7 +59,8 @@ class Agent:
         self._buffer = Buffer(self._store, self._timeline, quota_bytes=quota_bytes)
         self._plan = self._store.write_now(read_plan)
         self._progress = Progress(PROGRESS_LIMITS_S)
-        self._drivers = DriverFactory(clock=clock)
+        self._refusals = RefusalNotes(self._store.write_now(read_refusals), stage=self._buffer.stage)
+        self._drivers = DriverFactory(clock=clock, notes=self._refusals.of)
         self._alerting = Alerting(
             self._store, self._buffer, gateway_id=credential.gateway_id, on_change=self._flush_soon.set
         )
@@ -94,6 +96,7 @@ class Agent:
         """Poll, store, sync and show until `stop` is set; what was read until then is committed."""
         if self._plan is not None:
             self._alerting.apply(self._plan, self._timeline.now())
+            self._refusals.retain(device.id for device in self._plan.devices)
             await self._poller.apply(self._plan)
         LOG.info("started", extra={"devices": len(self._poller.live), "pending_readings": self._buffer.depth.readings})
         try:
@@ -170,6 +173,7 @@ class Agent:
             starts = await self._store.read(read_day_starts)
             self._today = self._view.today = Today(plan.site.timezone, starts=starts, stage=self._buffer.stage)
         self._alerting.apply(plan, self._timeline.now())
+        self._refusals.retain(device.id for device in plan.devices)
         await self._poller.apply(plan)
         LOG.info("plan_applied", extra={"revision": plan.revision, "devices": len(plan.devices)})
 
@@ -243,6 +247,7 @@ class Agent:
         if self._plan is not None:
             save_plan(connection, self._plan, self._timeline.now())
         self._alerting.save_all(connection)
+        self._refusals.save_all(connection)
 
     def _report_rebuilt(self, connection: sqlite3.Connection) -> None:
         rebuilt = self._store.rebuilt

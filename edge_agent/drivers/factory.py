@@ -1,6 +1,7 @@
 """From a device of the plan to its driver; endpoints are shared."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 from edge_agent.clock import Clock
 from edge_agent.drivers.base import Driver, DriverError
@@ -13,6 +14,7 @@ from edge_agent.drivers.connection import (
 )
 from edge_agent.drivers.modbus import DEFAULT_TIMEOUT_S, ModbusBus, RegisterBus
 from edge_agent.drivers.modbus_profile import ProfileDriver
+from edge_agent.drivers.modbus_refusals import NoNotes, Notes
 from edge_agent.drivers.mqtt import BrokerAddress, MqttDriver
 from edge_agent.drivers.mqtt_codec import TemplateError, bind
 from edge_agent.drivers.sunspec import BASES, DEVICE_TYPES, SunSpecDriver
@@ -37,11 +39,20 @@ class DriverFactory:
         clock: of the agent.
         profiles: the files to use; None for those that come with the agent.
         tap: stands between every register bus and the drivers that use it: how an installer's tools see what was asked and answered.
+        notes: by device id, keep over a restart which registers a device has refused; None keeps them in memory only.
     """
 
-    def __init__(self, *, clock: Clock, profiles: ProfileLibrary | None = None, tap: BusTap | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        profiles: ProfileLibrary | None = None,
+        tap: BusTap | None = None,
+        notes: Callable[[UUID], Notes] | None = None,
+    ) -> None:
         self._clock = clock
         self._tap = tap
+        self._notes = notes or (lambda _: NoNotes())
         self._profiles = profiles or ProfileLibrary()
         self._buses: dict[tuple[str, int], ModbusBus] = {}
 
@@ -88,6 +99,8 @@ class DriverFactory:
             profile=profile,
             device_type=device.device_type,
             clock=self._clock,
+            rated_power_kw=device.rated_power_kw,
+            notes=self._notes(device.id),
         )
 
     def _mqtt_driver(self, device: PlanDevice) -> Driver:

@@ -20,6 +20,9 @@ LAST_ACK_AT = "last_ack_at"
 LAST_ERROR = "last_error"
 LOCAL_PAGE = "local_page"
 
+_REFUSED = "refused "
+"""Before a device's id: what it has refused to be asked for, in the words of its driver."""
+
 WatchKey = tuple[UUID, UUID]
 """(rule, device)."""
 
@@ -62,6 +65,22 @@ def set_fact(connection: sqlite3.Connection, key: str, value: str | None) -> Non
         "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (key, value),
     )
+
+
+def save_refusals(connection: sqlite3.Connection, device_id: UUID, text: str | None) -> None:
+    """Keep what a device has refused; None forgets it."""
+    set_fact(connection, f"{_REFUSED}{device_id}", text)
+
+
+def read_refusals(connection: sqlite3.Connection) -> dict[UUID, str]:
+    """What devices have refused, by device; an entry whose name rotted on the medium is left out."""
+    found: dict[UUID, str] = {}
+    for key, value in connection.execute("SELECT key, value FROM state WHERE key GLOB ?", (f"{_REFUSED}*",)):
+        try:
+            found[UUID(key.removeprefix(_REFUSED))] = value
+        except ValueError:
+            continue
+    return found
 
 
 def save_plan(connection: sqlite3.Connection, plan: EdgePlan, at: datetime) -> None:
