@@ -1,7 +1,7 @@
 """MQTT: the only module that knows aiomqtt.
 
-A device that pushes is read by keeping its newest values: `read()` answers them while they are fresh. Sessions are clean on purpose: what
-a broker has queued while the agent was away would arrive with an unknown age and be taken for the present.
+A device that pushes is read by keeping its newest values (`pushed.py`): `read()` answers them while they are fresh. Sessions are clean on
+purpose: what a broker has queued while the agent was away would arrive with an unknown age and be taken for the present.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import aiomqtt
 from edge_agent.clock import Clock
 from edge_agent.drivers.base import DeviceAnswer, DriverError
 from edge_agent.drivers.mqtt_codec import BoundMap, PayloadError, decode
-from shared.enums import Quality
-from shared.readings import Value
+from edge_agent.drivers.pushed import PushedValues
+from edge_agent.profiles.topics import Request
 
 STALE_INTERVALS = 3
 """Poll intervals after which a value that nobody renewed is no longer the present."""
@@ -29,6 +29,7 @@ BACKOFF_LAST_S = 60.0
 KEEPALIVE_S = 30
 GOODBYE_TIMEOUT_S = 2.0
 QOS = 1
+_FILTERS_SHOWN = 4
 
 _CONNECTION_REFUSED_CODES = frozenset({4, 5, 134, 135})
 """CONNACK of MQTT 3.1.1 and 5: bad user name or password, not authorised."""
@@ -92,11 +93,11 @@ class MqttDriver:
         self._address = address
         self._topics = topics
         self._poll_interval_s = poll_interval_s
-        self._max_age_s = STALE_INTERVALS * poll_interval_s
+        self._pushed = PushedValues(
+            max_age_s=max(STALE_INTERVALS * poll_interval_s, topics.silence_s), assembly_s=topics.assembly_s
+        )
         self._clock = clock
         self._status_topic = status_topic
-        self._values: dict[str, tuple[Value, float]] = {}
-        self._is_away = False
         self._refusal: str | None = None
         self._trouble = "no message yet"
         self._first_message = asyncio.Event()
@@ -112,16 +113,17 @@ class MqttDriver:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._receive(), name=f"mqtt {self._address.client_id}")
             await self._wait_for_first()
-        now = self._clock.monotonic()
-        fresh = {key: value for key, (value, at) in self._values.items() if now - at <= self._max_age_s}
-        if fresh and not self._is_away:
-            aged = {key: None for key in self._values if key not in fresh}
-            return DeviceAnswer({**fresh, **aged}, Quality.PARTIAL if aged else Quality.GOOD)
-        where = f"{self._address.broker}:{self._address.port} {', '.join(self._topics.filters)}"
+        answer = self._pushed.answer(self._clock.monotonic())
+        if answer is not None:
+            return answer
+        where = f"{self._address.broker}:{self._address.port} {', '.join(self._topics.filters[:_FILTERS_SHOWN])}"
         if self._refusal is not None:
             raise DriverError(f"{where}: {self._refusal}", retry=False, kind="refused")
+        if (ambiguity := self._pushed.ambiguity(self._clock.monotonic())) is not None:
+            raise DriverError(f"{where}: {ambiguity}", retry=True, kind="identity")
+        trouble = self._pushed.absence or self._trouble
         raise DriverError(
-            f"{where}: nothing fresh within {self._max_age_s:g} s: {self._trouble}", retry=True, kind="stale"
+            f"{where}: nothing fresh within {self._pushed.max_age_s:g} s: {trouble}", retry=True, kind="stale"
         )
 
     async def close(self) -> None:
@@ -148,6 +150,8 @@ class MqttDriver:
         finally:
             for wait in waits:
                 wait.cancel()
+        if self._first_message.is_set():
+            await self._clock.sleep(self._topics.assembly_s)  # what belongs to the first message is still on its way
 
     async def _receive(self) -> None:
         backoff = BACKOFF_FIRST_S
@@ -156,8 +160,7 @@ class MqttDriver:
                 async with self._address.client(will=self._status("offline")) as client:
                     await self._greet(client)
                     backoff = BACKOFF_FIRST_S
-                    async for message in client.messages:
-                        self._take(str(message.topic), message.payload, is_retained=message.retain)
+                    await self._converse(client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
                 self._note_failure(error)
             # Real time: a broker needs the same time to come back however fast the agent's clock runs. Jitter, so that a house full of
@@ -175,28 +178,45 @@ class MqttDriver:
         self._trouble = "connected, but the device publishes nothing; check the topic prefix"
         _log.info("mqtt connected", extra={"broker": self._address.broker, "client_id": self._address.client_id})
 
+    async def _converse(self, client: aiomqtt.Client) -> None:
+        """Take messages until the connection is lost, and say meanwhile what the device wants to hear."""
+        async with AsyncExitStack() as stack:
+            for topic, request in self._topics.requests:
+                asking = asyncio.create_task(self._repeat(client, topic, request))
+                stack.push_async_callback(_end, asking)
+            async for message in client.messages:
+                self._take(str(message.topic), message.payload, is_retained=message.retain)
+
+    async def _repeat(self, client: aiomqtt.Client, topic: str, request: Request) -> None:
+        while True:
+            try:
+                await client.publish(topic, request.payload, qos=QOS, retain=False)
+            except aiomqtt.MqttError as error:
+                # The connection's own loop learns of a loss by itself; this only says what was not heard.
+                _log.debug("mqtt request failed", extra={"topic": topic, "error": str(error)})
+            if request.every_s is None:
+                return
+            await asyncio.sleep(request.every_s)  # real time, as the device's own patience is
+
     def _status(self, word: str) -> aiomqtt.Will:
         return aiomqtt.Will(self._status_topic, word, qos=QOS, retain=True)
 
     def _take(self, topic: str, payload: bytes, *, is_retained: bool) -> None:
         try:
-            decoded = decode(self._topics, topic, payload)
+            decoded = decode(self._topics, topic, payload, now=self._clock.now())
         except PayloadError as error:
             self._trouble = str(error)
             return
         if decoded.is_online is not None:
-            self._is_away = not decoded.is_online
-            self._trouble = "the device is announced as offline" if self._is_away else self._trouble
+            self._pushed.announce(topic, is_online=decoded.is_online, overrules=decoded.overrules)
         elif is_retained:
             self._trouble = "only a retained message of unknown age"
-        elif decoded.values:
-            now = self._clock.monotonic()
-            self._values |= {key: (value, now) for key, value in decoded.values.items()}
-            self._is_away = False  # who speaks is there, whatever an old last will says
+        elif self._pushed.take(decoded, self._clock.monotonic()):
             self._first_message.set()
 
     def _note_failure(self, error: Exception) -> None:
         self._client = None
+        self._pushed.forget_unchanged()
         code = getattr(error, "rc", None)
         number = getattr(code, "value", code)
         if isinstance(error, aiomqtt.MqttCodeError) and number in _CONNECTION_REFUSED_CODES:
@@ -204,6 +224,11 @@ class MqttDriver:
         if self._trouble != (trouble := f"no connection to the broker: {error}"):
             _log.warning("mqtt connection lost", extra={"broker": self._address.broker, "error": str(error)})
         self._trouble = trouble
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 class MqttPublisher:

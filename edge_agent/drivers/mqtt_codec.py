@@ -4,30 +4,60 @@ A key that a message does not carry is unchanged, not zero: it is left out. A nu
 value that is not available: None.
 """
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal, DecimalException, InvalidOperation
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from edge_agent.errors import EdgeError
-from edge_agent.profiles.topics import PLACEHOLDER, PayloadFormat, TopicEntry, TopicMap, TopicValue
-from shared.enums import OperatingState
+from edge_agent.drivers.json_values import (
+    ABSENT,
+    BoundStamp,
+    BoundValue,
+    PayloadError,
+    TemplateError,
+    at,
+    bind_stamp,
+    bind_values,
+    check_age,
+    document_of,
+    fill,
+    shown,
+    steps_of,
+    value_at,
+    value_of,
+    with_defaults,
+)
+from edge_agent.profiles.mapped import PLACEHOLDER
+from edge_agent.profiles.topics import Availability, PayloadFormat, Request, TopicMap
+from shared.enums import DeviceType
 from shared.readings import Value
 
-_NOT_AVAILABLE = frozenset(
-    {"", "nan", "null", "none", "unavailable", "unknown", "inf", "-inf", "infinity", "-infinity"}
-)
-_ABSENT = object()
+__all__ = ["BoundMap", "Decoded", "PayloadError", "TemplateError", "bind", "decode", "matches", "named_values"]
+
+_NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
-class PayloadError(EdgeError):
-    """A message is not what its topic map says; the text names the topic, the payload and what was expected."""
+@dataclass(frozen=True, slots=True)
+class BoundEntry:
+    """A topic with a connection's names filled in.
 
+    Attributes:
+        topic: filter to subscribe to.
+        captures: level of the topic -> the name that was left open there.
+        keys: everything that its messages may carry.
+    """
 
-class TemplateError(EdgeError):
-    """The connection lacks a name that a topic needs, or has one that cannot stand in a topic."""
+    topic: str
+    captures: Mapping[int, str]
+    format: PayloadFormat
+    root: tuple[str, ...]
+    is_partial: bool
+    stamp: BoundStamp | None
+    values: tuple[BoundValue, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Everything that its messages may carry."""
+        return frozenset(value.spec.metric for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +65,23 @@ class BoundMap:
     """A topic map with a connection's names filled in.
 
     Attributes:
-        entries: topic filter and what it carries, in the map's order.
-        availability: topic, word for there, word for away.
+        entries: topics and what they carry, in the map's order.
+        availability: topic and how to understand it.
+        requests: topic and what to say there.
+        assembly_s, silence_s: as in the map.
     """
 
-    entries: tuple[tuple[str, TopicEntry], ...]
-    availability: tuple[str, str, str] | None
+    entries: tuple[BoundEntry, ...]
+    availability: tuple[tuple[str, Availability], ...] = ()
+    requests: tuple[tuple[str, Request], ...] = ()
+    assembly_s: float = 0.0
+    silence_s: float = 0.0
 
     @property
     def filters(self) -> tuple[str, ...]:
         """Everything to subscribe to, once each."""
-        own = [topic for topic, _ in self.entries]
-        if self.availability:
-            own.append(self.availability[0])
-        return tuple(dict.fromkeys(own))
+        topics = [entry.topic for entry in self.entries] + [topic for topic, _ in self.availability]
+        return tuple(dict.fromkeys(topics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +90,94 @@ class Decoded:
 
     Attributes:
         values: keys that the message carries.
-        is_online: True or False from the availability topic, None from any other.
+        overlay: keys that are as they were where the message does not carry them.
+        is_online: True or False from an availability topic, None from any other.
+        overrules: whether that word counts more than values that come in spite of it.
+        captures: names that were left open -> what stands there in the message's topic.
     """
 
     values: Mapping[str, Value]
+    overlay: frozenset[str] = frozenset()
     is_online: bool | None = None
+    overrules: bool = False
+    captures: Mapping[str, str] = field(default_factory=dict)
 
 
-def bind(topic_map: TopicMap, names: Mapping[str, object]) -> BoundMap:
+def bind(topic_map: TopicMap, names: Mapping[str, object], *, device_type: DeviceType | None = None) -> BoundMap:
     """Fill the placeholders of a map.
+
+    Of a device type only what such a device has is kept; None keeps everything.
 
     Raises:
         TemplateError: if a name is missing, empty or would change what the topic means.
     """
-    availability = topic_map.availability
+    given = with_defaults(names, topic_map.defaults)
+    entries = (
+        BoundEntry(
+            topic=_topic(entry.topic, given),
+            captures=_captures(entry.topic, given),
+            format=entry.format,
+            root=steps_of(entry.root, given),
+            is_partial=entry.is_partial,
+            stamp=bind_stamp(entry.stamp, given),
+            values=bind_values(entry.values, given, device_type=device_type),
+        )
+        for entry in topic_map.entries
+    )
     return BoundMap(
-        entries=tuple((_filled(entry.topic, names), entry) for entry in topic_map.entries),
-        availability=(
-            (_filled(availability.topic, names), availability.online, availability.offline) if availability else None
+        entries=tuple(entry for entry in entries if entry.values),
+        availability=tuple((_topic(there.topic, given), there) for there in topic_map.availability),
+        requests=tuple(
+            (
+                fill(request.topic, given, open_as="", forbidden="+#\0"),
+                request.model_copy(update={"payload": fill(request.payload, given, open_as="", forbidden='"\\\0')}),
+            )
+            for request in topic_map.requests
         ),
+        assembly_s=topic_map.assembly_s,
+        silence_s=topic_map.silence_s,
     )
 
 
-def decode(bound: BoundMap, topic: str, payload: bytes) -> Decoded:
+def decode(bound: BoundMap, topic: str, payload: bytes, *, now: datetime = _NO_TIME) -> Decoded:
     """Values of one message; none for a topic that the map does not know.
+
+    `now` is the aware UTC time of the agent, for messages that say when their values were measured.
 
     Raises:
         PayloadError: if the payload is not of the format that the map says.
     """
-    if bound.availability and topic == bound.availability[0]:
-        return Decoded({}, _is_online(payload, topic, words=bound.availability[1:]))
-    values: dict[str, Value] = {}
-    for topic_filter, entry in bound.entries:
+    for topic_filter, availability in bound.availability:
         if matches(topic_filter, topic):
-            values |= _entry_values(entry, topic, payload)
+            there = _is_online(payload, topic, availability)
+            return Decoded({}, is_online=there, overrules=availability.overrules)
+    values: dict[str, Value] = {}
+    captures: dict[str, str] = {}
+    overlay: frozenset[str] = frozenset()
+    for entry in bound.entries:
+        if entry.format is PayloadFormat.SPARKPLUG or not matches(entry.topic, topic):
+            continue
+        found = _entry_values(entry, topic, payload, now=now)
+        values |= found
+        captures |= {name: topic.split("/")[level] for level, name in entry.captures.items()}
+        if entry.is_partial:
+            overlay |= entry.keys
+    return Decoded(values, overlay=overlay, captures=captures)
+
+
+def named_values(bound: BoundMap, topic: str, named: Mapping[str, object]) -> Decoded:
+    """Values of a Sparkplug message whose metrics have been given their names.
+
+    Raises:
+        PayloadError: if a metric is no such value.
+    """
+    values: dict[str, Value] = {}
+    for entry in bound.entries:
+        if entry.format is PayloadFormat.SPARKPLUG and matches(entry.topic, topic):
+            for value in entry.values:
+                name = ".".join(value.path)
+                if name in named:
+                    values[value.spec.metric] = value_of(value.spec, named[name], topic)
     return Decoded(values)
 
 
@@ -106,79 +193,44 @@ def matches(topic_filter: str, topic: str) -> bool:
     return len(levels) == len(wanted)
 
 
-def _filled(template: str, names: Mapping[str, object]) -> str:
-    filled = template
-    for name in PLACEHOLDER.findall(template):
-        value = str(names.get(name) or "").strip("/")
-        if not value or any(sign in value for sign in "+#\0"):
-            raise TemplateError(f"{name} is {names.get(name)!r}; the topic {template!r} needs a text without + and #")
-        filled = filled.replace(f"{{{name}}}", value)
-    return filled
+def _topic(template: str, names: Mapping[str, object]) -> str:
+    return fill(template, names, open_as="+", forbidden="+#\0")
 
 
-def _is_online(payload: bytes, topic: str, *, words: tuple[str, str]) -> bool:
+def _captures(template: str, names: Mapping[str, object]) -> dict[int, str]:
+    """Levels of the filled topic at which an open name stands alone; a name given with slashes moves those behind it."""
+    captures: dict[int, str] = {}
+    level = 0
+    for part in template.split("/"):
+        match = PLACEHOLDER.fullmatch(part)
+        filled = _topic(part, names)
+        if match and match[2] and filled == "+":
+            captures[level] = match[1]
+        level += filled.count("/") + 1
+    return captures
+
+
+def _is_online(payload: bytes, topic: str, availability: Availability) -> bool:
     word = payload.decode(errors="replace").strip()
-    if word not in words:
-        raise PayloadError(f"{topic}: {_shown(payload)} is neither {words[0]!r} nor {words[1]!r}")
-    return word == words[0]
+    if availability.path and word.startswith("{"):
+        word = str(at(document_of(payload, topic), availability.path.split("."), topic))
+    there = availability.means(word)
+    if there is None:
+        raise PayloadError(f"{topic}: {shown(payload)} is {availability.words}")
+    return there
 
 
-def _entry_values(entry: TopicEntry, topic: str, payload: bytes) -> dict[str, Value]:
+def _entry_values(entry: BoundEntry, topic: str, payload: bytes, *, now: datetime) -> dict[str, Value]:
     if entry.format is PayloadFormat.NUMBER:
         text = payload.decode(errors="replace").strip()
-        return {value.metric: _value(value, text, topic) for value in entry.values}
+        return {value.spec.metric: value_of(value.spec, text, topic) for value in entry.values}
     if not payload.strip():
-        return {value.metric: None for value in entry.values}  # the way a bridge says that the device has gone
-    try:
-        document = json.loads(payload, parse_float=Decimal)
-    except ValueError as error:
-        raise PayloadError(f"{topic}: {_shown(payload)} is no JSON: {error}") from error
-    except RecursionError as error:
-        raise PayloadError(f"{topic}: the JSON is nested too deeply") from error
-    if not isinstance(document, dict | list):
-        raise PayloadError(f"{topic}: {_shown(payload)} is JSON, but neither an object nor an array")
-    found = {value.metric: (value, _at(document, value.path)) for value in entry.values}
-    return {metric: _value(value, raw, topic) for metric, (value, raw) in found.items() if raw is not _ABSENT}
-
-
-def _at(document: Any, path: str) -> Any:  # noqa: ANN401 - JSON may hold anything
-    node = document
-    for part in path.split("."):
-        if isinstance(node, dict):
-            node = node.get(part, _ABSENT)
-        elif isinstance(node, list):
-            node = node[int(part)] if part.isdecimal() and int(part) < len(node) else _ABSENT
-        elif part != "0":
-            return _ABSENT
-        if node is _ABSENT:
-            return _ABSENT
-    return node
-
-
-def _value(value: TopicValue, raw: object, topic: str) -> Value:
-    if raw is None or (isinstance(raw, str) and raw.strip().lower() in _NOT_AVAILABLE):
-        return None
-    if value.states:
-        return value.states.get(str(raw).strip(), OperatingState.UNKNOWN).value
-    number = _number(raw)
-    if number is None:
-        raise PayloadError(f"{topic}: {value.metric} at {value.path or 'the payload'} is {raw!r}, expected a number")
-    try:
-        converted = float((number * value.scale + value.offset) * value.factor) + 0.0  # + 0.0: a negated zero is a zero
-    except (DecimalException, ValueError) as error:
-        raise PayloadError(f"{topic}: {value.metric} is {raw!r}, too large for a number") from error
-    return converted if math.isfinite(converted) else None
-
-
-def _number(raw: object) -> Decimal | None:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | str):
-        return None
-    try:
-        return Decimal(raw.strip() if isinstance(raw, str) else raw)
-    except InvalidOperation:
-        return None
-
-
-def _shown(payload: bytes, *, limit: int = 60) -> str:
-    text = payload.decode(errors="replace")
-    return repr(text if len(text) <= limit else f"{text[:limit]}…")
+        return dict.fromkeys(entry.keys)  # the way a bridge says that the device has gone
+    document = document_of(payload, topic)
+    check_age(entry.stamp, document, topic, now=now)
+    if entry.root:
+        document = at(document, entry.root, topic)
+        if isinstance(document, str):
+            document = document_of(document, topic)
+    found = ((value, value_at(value, document, topic, is_partial=entry.is_partial)) for value in entry.values)
+    return {value.spec.metric: converted for value, converted in found if converted is not ABSENT}

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ValidationError
 from edge_agent.errors import ConfigError
 from edge_agent.profiles.lint import lint
 from edge_agent.profiles.model import Profile
+from edge_agent.profiles.requests import HttpMap
 from edge_agent.profiles.topics import TopicMap
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _MODBUS = "definitions"
 _MQTT = "definitions/mqtt"
+_HTTP = "definitions/http"
 
 
 class UnknownProfileError(ConfigError):
@@ -31,16 +33,19 @@ class ProfileLibrary:
     """All profiles that the agent can use.
 
     Args:
-        folder: the installer's own files: `*.toml` for Modbus, `mqtt/*.toml` for topic maps; None where there are none.
+        folder: the installer's own files: `*.toml` for Modbus, `mqtt/*.toml` for topic maps, `http/*.toml` for HTTP maps; None where
+            there are none.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         shipped = files(__package__)
         self._modbus: list[Traversable] = [shipped.joinpath(_MODBUS)]
         self._mqtt: list[Traversable] = [shipped.joinpath(_MQTT)]
+        self._http: list[Traversable] = [shipped.joinpath(_HTTP)]
         if folder is not None:
             self._modbus.insert(0, folder)
             self._mqtt.insert(0, folder / "mqtt")
+            self._http.insert(0, folder / "http")
 
     def modbus_names(self) -> tuple[str, ...]:
         """Names of the Modbus profiles."""
@@ -49,6 +54,10 @@ class ProfileLibrary:
     def mqtt_names(self) -> tuple[str, ...]:
         """Names of the topic maps."""
         return _names(self._mqtt)
+
+    def http_names(self) -> tuple[str, ...]:
+        """Names of the HTTP maps."""
+        return _names(self._http)
 
     def modbus(self, name: str) -> Profile:
         """Load one Modbus profile.
@@ -70,6 +79,13 @@ class ProfileLibrary:
         topic_map = _parse(TopicMap, path)
         _named_as_its_file(topic_map.name, path)
         return topic_map
+
+    def http(self, name: str) -> HttpMap:
+        """Load one HTTP map; raises as `modbus` does."""
+        path = _find(self._http, name, what="HTTP map")
+        http_map = _parse(HttpMap, path)
+        _named_as_its_file(http_map.name, path)
+        return http_map
 
 
 def _names(folders: list[Traversable]) -> tuple[str, ...]:
