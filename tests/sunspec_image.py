@@ -5,7 +5,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from edge_agent.drivers.sunspec_models import NOT_IMPLEMENTED, SIGNED, Point, PointDefinition, known_models
+from edge_agent.drivers.sunspec_models import NOT_IMPLEMENTED, SIGNED, Point, PointDefinition, definition_of
 
 MARKER = (0x5375, 0x6E53)
 END = (0xFFFF, 0)
@@ -50,18 +50,28 @@ def model_words(
         model_id: number of the model.
         values: point -> value in the point's unit.
         scales: scale factor point -> exponent; 0 where it is not said.
-        modules: values of the repetitions.
+        modules: values of the repetitions of the model's one group, which are counted where a point counts them.
     """
-    definition = known_models()[model_id]
-    exponents = {point.name: 0 for point in definition.points if point.type == "sunssf"} | dict(scales or {})
-    length = definition.fixed_words - 2 + len(modules) * definition.repeated_words
-    fixed = {"ID": model_id, "L": length, **exponents, **values}
-    words: list[int] = []
-    for points, given in [(definition.points, fixed), *((definition.repeating, module) for module in modules)]:
-        for point in points:
-            value = given.get(point.name)
-            words += encode_point(point, value, scale=exponents.get(point.scale or "", 0))
-    return tuple(words)
+    group = definition_of(model_id).group
+    exponents = {point.name: 0 for point in group.points if point.type == "sunssf"} | dict(scales or {})
+    nothing: Mapping[str, Point] = {}
+    repetitions = [(part.points, nothing) for part in group.groups if part.count is None]
+    repetitions += [(group.groups[0].points, module) for module in modules]
+    length = group.words + sum(point.size for points, _ in repetitions for point in points) - 2
+    said: dict[str, Point] = {"ID": Decimal(model_id), "L": Decimal(length)}
+    said |= {name: Decimal(exponent) for name, exponent in exponents.items()}
+    said |= {part.count: Decimal(len(modules)) for part in group.groups if isinstance(part.count, str)}
+    parts = [(group.points, {**said, **values}), *repetitions]
+    return tuple(
+        word
+        for points, given in parts
+        for point in points
+        for word in encode_point(point, given.get(point.name), scale=_exponent(point, exponents))
+    )
+
+
+def _exponent(point: PointDefinition, exponents: Mapping[str, int]) -> int:
+    return point.scale if isinstance(point.scale, int) else exponents.get(point.scale or "", 0)
 
 
 def image(*models: Sequence[int], base: int = 40000, end: Sequence[int] = END) -> dict[int, int]:

@@ -1,47 +1,84 @@
 """SunSpec devices: found by walking their chain of models, read model by model."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge_agent.drivers.base import DeviceAnswer, DriverError
 from edge_agent.drivers.modbus import RefusedAddressError, RegisterBus
+from edge_agent.drivers.sunspec_battery import BATTERY_MODELS, battery_values
+from edge_agent.drivers.sunspec_chain import BASES, COMMON_MODEL, Chain, bases_with, discover, find_chain, find_units
+from edge_agent.drivers.sunspec_controls import LIMIT_MODELS
 from edge_agent.drivers.sunspec_map import (
-    INPUTS_MODEL,
+    DC_MODELS,
     INVERTER_MODELS,
     METER_MODELS,
-    RATINGS_MODEL,
+    RATINGS_MODELS,
+    STATUS_MODEL,
     inverter_values,
     meter_values,
-    rating_values,
 )
-from edge_agent.drivers.sunspec_models import HEADER_WORDS, DecodedModel, decode_model, known_models
-from edge_agent.profiles.model import MAX_REGISTERS_PER_REQUEST, RegisterFunction
+from edge_agent.drivers.sunspec_models import DecodedModel, ModelPlace, known_ids
+from edge_agent.drivers.sunspec_read import MovedModelError, TornModelError, read_model
+from edge_agent.drivers.sunspec_weather import WEATHER_MODELS, weather_values
 from shared.enums import DeviceType, Quality
 from shared.readings import Value
 
-BASES = (40000, 0, 50000)
-"""Where a chain may start, in the order in which they are tried."""
+__all__ = [
+    "BASES",
+    "DEVICE_TYPES",
+    "Chain",
+    "Identity",
+    "ModelPlace",
+    "SunSpecDriver",
+    "bases_with",
+    "discover",
+    "find_chain",
+    "find_units",
+]
 
-DEVICE_TYPES = (DeviceType.INVERTER, DeviceType.METER)
+LOG = logging.getLogger(__name__)
 
-_MARKER = [0x5375, 0x6E53]  # "SunS"
-_COMMON_MODEL = 1
-_NO_MODEL = (0xFFFF, 0)  # the end marker, and what some devices answer where there is nothing
-_MAX_MODELS = 128
-_WANTED = {DeviceType.INVERTER: INVERTER_MODELS, DeviceType.METER: METER_MODELS}
+MAX_INSTANCES = 8
+"""Of one model in a chain that are read: strings and modules of a battery, sensors of a station."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelPlace:
-    """Where a model lies: `address` of its header, `length` of what follows the header."""
+class _Wanted:
+    """The models that a device type is read from; of each group of alternatives the first that can be read.
 
-    id: int
-    address: int
-    length: int
+    Attributes:
+        main: without one of them the device is not of this type.
+        at_each_poll: besides the main one.
+        in_turn: at the first poll, then one group per poll: settings and what moves slowly.
+        once: after the chain was found: what does not change.
+        has_several: whether every instance of a model counts, not only the first.
+    """
 
-    @property
-    def words(self) -> int:
-        """Registers, header included."""
-        return HEADER_WORDS + self.length
+    main: tuple[int, ...]
+    at_each_poll: tuple[tuple[int, ...], ...] = ()
+    in_turn: tuple[tuple[int, ...], ...] = ()
+    once: tuple[tuple[int, ...], ...] = ()
+    has_several: bool = False
+
+
+_WEATHER = _Wanted(main=WEATHER_MODELS, at_each_poll=tuple((model,) for model in WEATHER_MODELS), has_several=True)
+_WANTED: Mapping[DeviceType, _Wanted] = {
+    DeviceType.INVERTER: _Wanted(
+        main=INVERTER_MODELS,
+        at_each_poll=(DC_MODELS,),
+        in_turn=((STATUS_MODEL,), LIMIT_MODELS),
+        once=(RATINGS_MODELS,),
+    ),
+    DeviceType.METER: _Wanted(main=METER_MODELS),
+    DeviceType.BATTERY: _Wanted(
+        main=BATTERY_MODELS, at_each_poll=((803, 804), (713,), DC_MODELS, (124,)), has_several=True
+    ),
+    DeviceType.WEATHER_STATION: _WEATHER,
+    DeviceType.SENSOR: _WEATHER,
+}
+
+DEVICE_TYPES = tuple(_WANTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +91,8 @@ class Identity:
     serial_number: str | None
 
 
-async def discover(bus: RegisterBus, unit: int, *, bases: tuple[int, ...] = BASES) -> tuple[ModelPlace, ...]:
-    """Walk the chain of models of one unit; a chain without an end marker ends where the device has no more registers.
-
-    Raises:
-        DriverError: `identity` if there is no SunSpec marker at any base; others as `RegisterBus.read`.
-    """
-    for base in bases:
-        try:
-            marker = await bus.read(unit, RegisterFunction.HOLDING, address=base, count=2)
-        except RefusedAddressError:
-            continue
-        if marker == _MARKER:
-            return await _walk(bus, unit, base + len(_MARKER))
-    tried = ", ".join(map(str, bases))
-    raise DriverError(
-        f"unit {unit} has no SunSpec marker at {tried}; switch SunSpec on in the device's settings, or choose the profile of the device",
-        retry=False,
-        kind="identity",
-    )
-
-
-async def _walk(bus: RegisterBus, unit: int, address: int) -> tuple[ModelPlace, ...]:
-    places: list[ModelPlace] = []
-    while len(places) < _MAX_MODELS and address <= 0xFFFF:
-        header = await _header(bus, unit, address)
-        if header is None:
-            break
-        place = ModelPlace(header[0], address, header[1])
-        if place.address + place.words > 0x1_0000:
-            break  # a length that runs over the end of the registers: nothing after it can be found
-        places.append(place)
-        address += place.words
-    return tuple(places)
-
-
-async def _header(bus: RegisterBus, unit: int, address: int) -> tuple[int, int] | None:
-    """Number and length of the model at an address; None at the chain's end, also where the end has no length or is missing."""
-    try:
-        words = await bus.read(unit, RegisterFunction.HOLDING, address=address, count=min(2, 0x1_0000 - address))
-    except RefusedAddressError:
-        return None  # either there is nothing, or an end marker whose length cannot be read: the same to us
-    return None if words[0] in _NO_MODEL or len(words) < 2 else (words[0], words[1])
-
-
 class SunSpecDriver:
-    """An inverter or a meter that speaks SunSpec.
+    """A device that speaks SunSpec.
 
     Args:
         bus: the endpoint, shared with other devices.
@@ -121,120 +114,134 @@ class SunSpecDriver:
         self._bus = bus
         self._unit = unit
         self._device_type = device_type
+        self._wanted = _WANTED[device_type]
         self._invert_grid_sign = invert_grid_sign
         self._bases = bases
-        self._places: dict[int, ModelPlace] = {}
-        self._ratings: dict[str, Value] | None = None
+        self._chain: Chain | None = None
+        self._places: dict[int, tuple[ModelPlace, ...]] = {}
+        self._polls = 0
+        self._told: set[str] = set()
         self.identity: Identity | None = None
 
     async def read(self) -> DeviceAnswer:
         """Read the models of this device type; the first read finds them.
 
+        What cannot be read is left out, said once in the log, and marked in the reading as `Quality.PARTIAL`.
+
         Raises:
             DriverError: `identity` if the device is no SunSpec device of this type, `malformed` if its chain has moved; others as
                 `RegisterBus.read`.
         """
-        if not self._places:
-            await self._discover()
-        place = self._main_place()
-        model = await self._read_model(place)
-        if model is None:
-            self._places = {}
-            raise DriverError(
-                f"unit {self._unit}: model {place.id} at {place.address} can no longer be read; looking for it again",
-                retry=True,
-                kind="malformed",
-            )
-        if self._device_type is DeviceType.METER:
-            return DeviceAnswer(meter_values(model, invert_sign=self._invert_grid_sign))
-        return await self._inverter_answer(model)
+        chain = self._chain or await self._discover()
+        try:
+            models, is_whole = await self._read_models()
+        except MovedModelError:
+            self._chain = None
+            raise
+        self._polls += 1
+        values, quality = self._values(models)
+        if not is_whole or chain.losses:
+            quality |= Quality.PARTIAL
+        return DeviceAnswer(values, quality)
 
     async def close(self) -> None:
         """Let go of the connection: a device that left the plan must not hold its maker's only one; who shares it opens it again."""
         await self._bus.close()
 
-    async def _discover(self) -> None:
-        places: dict[int, ModelPlace] = {}
-        for place in await discover(self._bus, self._unit, bases=self._bases):
-            places.setdefault(place.id, place)
-        self._places = places
-        self._ratings = None
-        try:
-            self._main_place()
-            self.identity = await self._identify()
-        except DriverError:
-            self._places = {}
-            raise
+    async def _discover(self) -> Chain:
+        chain = await find_chain(self._bus, self._unit, bases=self._bases)
+        known = [place for place in chain.places if place.id in known_ids()]
+        self._places = {
+            place.id: tuple(other for other in known if other.id == place.id)[:MAX_INSTANCES] for place in known
+        }
+        main = next((self._places[model][0] for model in self._wanted.main if model in self._places), None)
+        if main is None:
+            raise self._no_main_model(chain)
+        for what in chain.losses:
+            self._tell(what)
+        for what in chain.oddities:
+            LOG.info("sunspec_oddity", extra={"unit": self._unit, "what": what})
+        self.identity = await self._identify(main)
+        self._chain, self._polls = chain, 0
+        return chain
 
-    def _main_place(self) -> ModelPlace:
-        wanted = _WANTED[self._device_type]
-        for model_id in wanted:
-            if model_id in self._places:
-                return self._places[model_id]
-        found = ", ".join(map(str, sorted(self._places))) or "none"
-        raise DriverError(
-            f"unit {self._unit} has the SunSpec models {found}, but none of a {self._device_type.value} "
-            f"({', '.join(map(str, sorted(wanted)))}); check the device type and the unit id",
+    def _no_main_model(self, chain: Chain) -> DriverError:
+        found = ", ".join(str(number) for number in sorted({place.id for place in chain.places})) or "none"
+        lost = f" (lost: {'; '.join(chain.losses)})" if chain.losses else ""
+        return DriverError(
+            f"unit {self._unit} has the SunSpec models {found}{lost}, but none of a {self._device_type.value} "
+            f"({', '.join(map(str, sorted(self._wanted.main)))}); check the device type and the unit id",
             retry=False,
             kind="identity",
         )
 
-    async def _identify(self) -> Identity | None:
-        place = self._places.get(_COMMON_MODEL)
-        model = await self._read_model(place) if place else None
+    async def _identify(self, main: ModelPlace) -> Identity | None:
+        """The common model nearest before the main one: an inverter may list those of its meters, too."""
+        before = [place for place in self._places.get(COMMON_MODEL, ()) if place.address < main.address]
+        model = await self._read_place(before[-1]) if before else None
         if model is None:
             return None
         texts = {name: point if isinstance(point, str) else None for name, point in model.points.items()}
         return Identity(texts.get("Mn"), texts.get("Md"), texts.get("Vr"), texts.get("SN"))
 
-    async def _inverter_answer(self, model: DecodedModel) -> DeviceAnswer:
-        inputs_place = self._places.get(INPUTS_MODEL)
-        inputs = await self._read_model(inputs_place) if inputs_place else None
-        values, quality = inverter_values(model, inputs)
-        if inputs_place and inputs is None:
-            quality |= Quality.PARTIAL
-        if self._ratings is None:
-            ratings_place = self._places.get(RATINGS_MODEL)
-            ratings = await self._read_model(ratings_place) if ratings_place else None
-            self._ratings = rating_values(ratings) if ratings else {}
-            values |= self._ratings
-        return DeviceAnswer(values, quality)
-
-    async def _read_model(self, place: ModelPlace) -> DecodedModel | None:
-        """A model with its scale factors, which some devices change while they run; None if the device refuses it.
-
-        Raises:
-            DriverError: `malformed` if another model lies there now; the chain is walked again at the next read.
-        """
-        definition = known_models()[place.id]
-        words: list[int] = []
-        try:
-            while len(words) < place.words:
-                count = _chunk(
-                    place.words - len(words),
-                    fixed=definition.fixed_words,
-                    repeated=definition.repeated_words,
-                    first=not words,
-                )
-                words += await self._bus.read(
-                    self._unit, RegisterFunction.HOLDING, address=place.address + len(words), count=count
-                )
-        except RefusedAddressError:
-            return None
-        if (words[0], words[1]) != (place.id, place.length):
-            self._places = {}
+    async def _read_models(self) -> tuple[dict[int, list[DecodedModel]], bool]:
+        """The models that are due, and whether all of them could be read."""
+        models: dict[int, list[DecodedModel]] = {}
+        is_whole = await self._read_first_of(self._wanted.main, models)
+        if not models:
+            self._chain = None
+            tried = ", ".join(str(number) for number in self._wanted.main if number in self._places)
             raise DriverError(
-                f"unit {self._unit}: model {words[0]} of length {words[1]} lies at {place.address}, where model {place.id} of length "
-                f"{place.length} was; looking for the models again",
+                f"unit {self._unit}: model {tried} can no longer be read; looking for it again",
                 retry=True,
                 kind="malformed",
             )
-        return decode_model(definition, words)
+        for group in self._due():
+            if not any(number in models for number in group):
+                is_whole &= await self._read_first_of(group, models)
+        return models, is_whole
 
+    def _due(self) -> tuple[tuple[int, ...], ...]:
+        wanted = self._wanted
+        if self._polls == 0:
+            return wanted.at_each_poll + wanted.in_turn + wanted.once
+        if not wanted.in_turn:
+            return wanted.at_each_poll
+        return (*wanted.at_each_poll, wanted.in_turn[self._polls % len(wanted.in_turn)])
 
-def _chunk(left: int, *, fixed: int, repeated: int, first: bool) -> int:
-    """Registers of the next request for a model: all that is left, or whole repetitions, so that no input is torn in time."""
-    if left <= MAX_REGISTERS_PER_REQUEST or not repeated:
-        return min(left, MAX_REGISTERS_PER_REQUEST)
-    start = fixed if first else 0
-    return start + (MAX_REGISTERS_PER_REQUEST - start) // repeated * repeated
+    async def _read_first_of(self, group: tuple[int, ...], models: dict[int, list[DecodedModel]]) -> bool:
+        """Add the first model of a group that can be read; False if the device has one that could not be."""
+        is_whole = True
+        for number in group:
+            places = self._places.get(number, ())
+            read = [await self._read_place(place) for place in (places if self._wanted.has_several else places[:1])]
+            is_whole &= None not in read
+            found = [model for model in read if model is not None]
+            if found:
+                models[number] = found
+                break
+        return is_whole
+
+    async def _read_place(self, place: ModelPlace) -> DecodedModel | None:
+        try:
+            return await read_model(self._bus, self._unit, place)
+        except (RefusedAddressError, TornModelError) as error:
+            self._tell(f"model {place.id} at {place.address}", why=str(error))
+            return None
+
+    def _tell(self, what: str, *, why: str = "the chain of models is damaged there") -> None:
+        """Say once in the log what is lost."""
+        if what not in self._told:
+            self._told.add(what)
+            LOG.warning("sunspec_lost", extra={"unit": self._unit, "what": what, "why": why})
+
+    def _values(self, models: Mapping[int, list[DecodedModel]]) -> tuple[dict[str, Value], Quality]:
+        match self._device_type:
+            case DeviceType.INVERTER:
+                return inverter_values(models)
+            case DeviceType.METER:
+                return meter_values(models, invert_sign=self._invert_grid_sign)
+            case DeviceType.BATTERY:
+                return battery_values(models)
+            case _:
+                return weather_values(models)

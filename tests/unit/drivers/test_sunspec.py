@@ -111,16 +111,6 @@ async def test_a_chain_without_end_or_with_half_an_end() -> None:
         assert [place.id for place in places] == [1, 103]
 
 
-async def test_a_length_beyond_the_registers_ends_the_chain() -> None:
-    places = await discover(FakeBus(image(COMMON, (103, 0xFFF0))), 1)
-    assert [place.id for place in places] == [1]
-
-
-async def test_a_chain_of_empty_models_ends() -> None:
-    bus = FakeBus({address: 9 if address % 2 == 0 else 0 for address in range(1000)} | image(base=0, end=()))
-    assert len(await discover(bus, 1)) == 128
-
-
 async def test_no_sunspec_at_all() -> None:
     with pytest.raises(
         DriverError, match=r"unit 3 has no SunSpec marker at 40000, 0, 50000; switch SunSpec on"
