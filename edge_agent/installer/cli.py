@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +15,16 @@ from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.errors import EdgeError
 from edge_agent.installer.address import EXAMPLES, DeviceAddress, parse_address
 from edge_agent.installer.detect import Match, detect
-from edge_agent.installer.endings import exit_code_of, fail, quiet
+from edge_agent.installer.endings import EXIT_ERROR, UsageError, exit_code_of, fail, quiet
 from edge_agent.installer.reading import DeviceReport, known_types, read_device
+from edge_agent.installer.scan import FoundDevice, Progress, Scanner
+from edge_agent.installer.scan_plan import PORTS, RATES
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
 from shared.enums import DeviceType
 
 AUTO = "auto"
+_TERMINAL_WIDTH = 79
 DEFAULT_UNIT = 1
 """Where neither the installer nor the profile names one."""
 
@@ -104,6 +109,90 @@ async def read_once(
         name = profile if profile != AUTO else await _fitting_profile(session)
         types = (device_type,) if device_type is not None else known_types(session, name)
         return await read_device(session, name, device_types=types)
+
+
+@device_app.command("scan")
+def scan_command(
+    *,
+    serial: Annotated[str, typer.Option("--serial", help="Serial port to look on, such as /dev/serial/by-id/….")] = "",
+    network: Annotated[
+        str, typer.Option("--network", help="Network to look in, such as 192.168.1.0/24; a /22 at most.")
+    ] = "",
+    unit: Annotated[
+        list[int] | None, typer.Option(min=1, max=247, help="Only these units; else the likely ones.")
+    ] = None,
+    rate: Annotated[list[int] | None, typer.Option(help="Only these baud rates; else all usual ones.")] = None,
+    port: Annotated[
+        list[int] | None, typer.Option(min=1, max=65535, help="Only these TCP ports; else 502, 1502, 8899.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="On a serial port ask all units 1 to 247, not only the likely.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also in a network that is not private.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.05, max=10, help="Seconds to wait for each answer.")] = 0.5,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Find devices on a serial line or in a network, and say which profile fits. Nothing is written to any device.
+
+    On a serial line the likely units are asked with every rate; if none answers, all other units follow. No other program may use the
+    line meanwhile: stop the agent first.
+
+    Exit codes: 0 devices were found, 1 none was, 2 the command is wrong.
+    """
+    quiet()
+    started = time.monotonic()
+    scanner = Scanner(
+        ProfileLibrary(folder), timeout_s=timeout, ports=tuple(port or PORTS), progress=_progress(as_json=as_json)
+    )
+    units, rates = tuple(unit or ()), tuple(rate or RATES)
+    try:
+        if bool(serial) == bool(network):
+            raise UsageError("give either --serial PORT or --network CIDR")
+        if serial:
+            found = asyncio.run(scanner.serial(serial, rates=rates, units=units, full=full))
+        else:
+            found = asyncio.run(scanner.network(network, units=units, force=force))
+    except EdgeError as error:
+        fail(error, as_json=as_json, code=exit_code_of(error))
+    if as_json:
+        devices = [device.to_json() for device in found]
+        typer.echo(
+            json.dumps(
+                {"found": devices, "asked": scanner.progress.done, "seconds": round(time.monotonic() - started, 3)}
+            )
+        )
+    elif not found:
+        typer.echo(
+            "Nothing answers. Check the wiring (A and B swapped?), the power, and that no other program uses the line."
+        )
+    if not found:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _progress(*, as_json: bool) -> Progress:
+    """A line that is written over again on a terminal; devices as they are found, unless they come as JSON at the end."""
+    watched = sys.stderr.isatty()
+
+    def step(done: int, of: int, what: str) -> None:
+        if watched:
+            typer.echo(f"\r{done}/{of} {what}"[:_TERMINAL_WIDTH].ljust(_TERMINAL_WIDTH), nl=False, err=True)
+
+    def found(device: FoundDevice) -> None:
+        if watched:
+            typer.echo("\r".ljust(_TERMINAL_WIDTH) + "\r", nl=False, err=True)
+        if not as_json:
+            typer.echo(found_text(device))
+
+    return Progress(on_step=step, on_found=found)
+
+
+def found_text(device: FoundDevice) -> str:
+    """One device that was found, for people."""
+    unit = "" if device.unit is None else f" unit {device.unit}"
+    names = " ".join(text for text in device.identity.values() if text)
+    fits = device.profile or " or ".join(match.profile for match in device.profiles) or "no profile that is known"
+    return f"{device.url}{unit}: {device.note or fits}{f' ({names})' if names else ''}"
 
 
 async def _fitting_profile(session: Session) -> str:

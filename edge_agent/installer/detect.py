@@ -40,13 +40,13 @@ async def detect(session: Session, unit: int) -> tuple[Match, ...]:
         DriverError: if the device does not answer.
     """
     bus = session.bus()
-    if await speaks_sunspec(bus, unit):
+    if await sunspec_base(bus, unit) is not None:
         return (Match(SUNSPEC, 0, "SunSpec"),)
     return await matching_profiles(bus, unit, library=session.library)
 
 
-async def speaks_sunspec(bus: RegisterBus, unit: int) -> bool:
-    """Whether a unit has a SunSpec marker.
+async def sunspec_base(bus: RegisterBus, unit: int) -> int | None:
+    """Where a unit has a SunSpec marker; None where it has none.
 
     Raises:
         DriverError: if the device does not answer.
@@ -59,8 +59,8 @@ async def speaks_sunspec(bus: RegisterBus, unit: int) -> bool:
                 raise
             continue
         if words == _MARKER:
-            return True
-    return False
+            return base
+    return None
 
 
 async def matching_profiles(bus: RegisterBus, unit: int, *, library: ProfileLibrary) -> tuple[Match, ...]:
