@@ -1,6 +1,6 @@
 """From a device of the plan to its driver; endpoints are shared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from edge_agent.clock import Clock
@@ -8,11 +8,15 @@ from edge_agent.drivers.base import Driver, DriverError
 from edge_agent.drivers.connection import (
     MQTT_PORT,
     MQTT_TLS_PORT,
+    ModbusConnection,
+    ModbusRtuConnection,
     ModbusTcpConnection,
     MqttConnection,
     parse_connection,
 )
-from edge_agent.drivers.modbus import DEFAULT_TIMEOUT_S, ModbusBus, RegisterBus
+from edge_agent.drivers.custom import CustomDrivers
+from edge_agent.drivers.endpoints import Endpoints
+from edge_agent.drivers.modbus import RegisterBus
 from edge_agent.drivers.modbus_profile import ProfileDriver
 from edge_agent.drivers.modbus_refusals import NoNotes, Notes
 from edge_agent.drivers.mqtt import BrokerAddress, MqttDriver
@@ -54,7 +58,8 @@ class DriverFactory:
         self._tap = tap
         self._notes = notes or (lambda _: NoNotes())
         self._profiles = profiles or ProfileLibrary()
-        self._buses: dict[tuple[str, int], ModbusBus] = {}
+        self._endpoints = Endpoints(clock.monotonic)
+        self._custom = CustomDrivers(clock=clock, over_registers=self._over_registers)
 
     def build(self, device: PlanDevice) -> Driver:
         """A driver for one device; opens nothing yet.
@@ -63,29 +68,37 @@ class DriverFactory:
             DriverError: `config`, never to be retried, naming the device, the field, the value and what is known.
         """
         match device.protocol:
-            case ProtocolType.MODBUS_TCP:
+            case ProtocolType.MODBUS_TCP | ProtocolType.MODBUS_RTU:
                 return self._modbus_driver(device)
             case ProtocolType.MQTT:
                 return self._mqtt_driver(device)
+            case ProtocolType.CUSTOM:
+                return self._custom.build(device)
             case _:
                 raise _config_error(
                     device,
                     f"protocol = {device.protocol.value!r} is not read by this version of the agent; known are "
-                    f"{ProtocolType.MODBUS_TCP.value}, {ProtocolType.MQTT.value}",
+                    f"{ProtocolType.MODBUS_TCP.value}, {ProtocolType.MQTT.value}, {ProtocolType.CUSTOM.value}",
                 )
 
     async def close(self) -> None:
         """Close the shared connections; drivers are closed by their owner. May be called twice."""
-        buses, self._buses = self._buses, {}
-        for bus in buses.values():
-            await bus.close()
+        await self._endpoints.close()
+
+    def statistics(self) -> Mapping[str, Mapping[str, float]]:
+        """What was counted on each Modbus endpoint; see `edge_agent.drivers.endpoints`."""
+        return self._endpoints.statistics()
+        await self._custom.close()
 
     def _modbus_driver(self, device: PlanDevice) -> Driver:
-        connection = parse_connection(ModbusTcpConnection, device.connection, device=device.name)
+        is_serial = device.protocol is ProtocolType.MODBUS_RTU
+        connection = parse_connection(
+            ModbusRtuConnection if is_serial else ModbusTcpConnection, device.connection, device=device.name
+        )
         if device.profile == SUNSPEC:
             _check_type(device, DEVICE_TYPES)
             return SunSpecDriver(
-                self._bus(connection, timeout_s=DEFAULT_TIMEOUT_S, request_gap_s=0.0),
+                self._bus(connection, None),
                 connection.slave_id,
                 device_type=device.device_type,
                 invert_grid_sign=connection.has_inverted_grid_sign,
@@ -94,12 +107,13 @@ class DriverFactory:
         profile = self._modbus_profile(device)
         _check_type(device, profile.device_types)
         return ProfileDriver(
-            self._bus(connection, timeout_s=profile.bus.timeout_s, request_gap_s=profile.bus.request_gap_s),
+            self._bus(connection, profile),
             connection.slave_id,
             profile=profile,
             device_type=device.device_type,
             clock=self._clock,
             rated_power_kw=device.rated_power_kw,
+            link=self._endpoints.link(connection, profile=profile),
             notes=self._notes(device.id),
         )
 
@@ -129,19 +143,8 @@ class DriverFactory:
             status_topic=f"solarhub/{client_id}/status",
         )
 
-    def _bus(self, connection: ModbusTcpConnection, *, timeout_s: float, request_gap_s: float) -> RegisterBus:
-        if connection.timeout_seconds is not None:
-            timeout_s = connection.timeout_seconds
-        if connection.request_gap_seconds is not None:
-            request_gap_s = connection.request_gap_seconds
-        key = (connection.host.lower(), connection.port)
-        if key in self._buses:
-            self._buses[key].widen(timeout_s=timeout_s, request_gap_s=request_gap_s)
-        else:
-            self._buses[key] = ModbusBus(
-                connection.host, connection.port, timeout_s=timeout_s, request_gap_s=request_gap_s
-            )
-        bus = self._buses[key]
+    def _bus(self, connection: ModbusConnection, profile: Profile | None) -> RegisterBus:
+        bus = self._endpoints.bus(connection, profile=profile)
         return self._tap(bus) if self._tap else bus
 
     def _modbus_profile(self, device: PlanDevice) -> Profile:
