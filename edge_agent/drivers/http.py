@@ -69,6 +69,10 @@ class HttpAddress:
         Raises:
             DriverError: `config` if the file of certificates cannot be read or the fingerprint is none.
         """
+        if not self.base_url.startswith("https:"):
+            return ssl.SSLContext(
+                ssl.PROTOCOL_TLS_CLIENT
+            )  # never used; loading the system's authorities takes a small box long
         if self.fingerprint is not None:
             return _pinned_context(self.fingerprint)
         try:

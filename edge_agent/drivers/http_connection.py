@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr
 
 from edge_agent.clock import Clock
 from edge_agent.drivers.base import DriverError
@@ -37,13 +37,6 @@ class HttpConnection(Connection):
     verify_tls: bool = True
     ca_file: str | None = None
     tls_fingerprint: str | None = None
-
-    @field_validator("base_url")
-    @classmethod
-    def _holds_no_credential(cls, value: str) -> str:
-        if "@" in urlsplit(value).netloc:
-            raise ValueError("a user in the address would stand in every log; use username and password")
-        return value
 
     @property
     def root(self) -> str:
@@ -84,15 +77,12 @@ class HttpEndpoints:
         Raises:
             DriverError: `config`, naming the device, the field and what is wrong; a credential is not repeated.
         """
-        connection = parse_connection(HttpConnection, _without_secrets(device.connection), device=device.name)
-        secrets = {
-            key: SecretStr(str(device.connection[key])) for key in _SECRETS if device.connection.get(key) is not None
-        }
-        address = connection.model_copy(update=secrets).address(http_map)
-        address.tls_context()
+        connection = _connection_of(device)
+        address = connection.address(http_map)
         try:
+            address.tls_context()
             requests = bind_requests(http_map, connection.names, device_type=device.device_type)
-        except TemplateError as error:
+        except (DriverError, TemplateError) as error:
             raise DriverError(f"{device.name}: connection: {error}", retry=False, kind="config") from error
         return HttpDriver(self._known.setdefault(address, HttpEndpoint(address)), requests, clock=clock)
 
@@ -106,6 +96,16 @@ class HttpEndpoints:
 _SECRETS = ("password", "token")
 
 
-def _without_secrets(connection: dict[str, Any]) -> dict[str, Any]:
-    """What may be repeated in an error's text."""
-    return {key: value for key, value in connection.items() if key not in _SECRETS}
+def _connection_of(device: PlanDevice) -> HttpConnection:
+    given = device.connection
+    if "@" in str(given.get("base_url")).partition("//")[2].partition("/")[0]:
+        raise DriverError(
+            f"{device.name}: connection.base_url names a user, who would stand in every log; use username and password",
+            retry=False,
+            kind="config",
+        )
+    # Checked without the secrets, so that no error's text can repeat them.
+    open_part: dict[str, Any] = {key: value for key, value in given.items() if key not in _SECRETS}
+    connection = parse_connection(HttpConnection, open_part, device=device.name)
+    secrets = {key: SecretStr(str(given[key])) for key in _SECRETS if given.get(key) is not None}
+    return connection.model_copy(update=secrets)
