@@ -111,9 +111,18 @@ class ProfileDriver:
         await self._bus.close()
 
     def _no_register(self) -> DriverError:
+        is_planned = bool(self._rows_of(PollClass.FAST) or self._rows_of(PollClass.SLOW))
+        said = ", ".join(f"{function.value} {address} is {word}" for (function, address), word in self._nature.items())
         self._refusals.forget()
         self._forget_plan()
         self._is_identified = False
+        if said and not is_planned:
+            return DriverError(
+                f"profile {self._profile.name} has no row for a device like unit {self._unit} ({said}); choose the profile of this "
+                "device",
+                retry=True,
+                kind="identity",
+            )
         return DriverError(
             f"profile {self._profile.name}: unit {self._unit} has none of the registers; check the profile and the unit id",
             retry=True,
