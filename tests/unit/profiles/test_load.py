@@ -27,6 +27,31 @@ unit = "W"
 for = ["inverter"]
 """
 
+OTHER = ROW.replace("ac_power_kw", "dc_power_kw").replace("10", "12")
+IDENTITY = """
+[[identity]]
+address = 1
+meaning = "type"
+"""
+CONTROL = """
+[[control]]
+name = "limit_percent"
+address = 40
+function_code = 6
+type = "u16"
+scale = 0.1
+unit = "percent"
+range = [0, 100]
+"""
+
+
+def term() -> str:
+    return ROW.replace('metric = "ac_power_kw"', 'term = "output_w"')
+
+
+def derived(text: str) -> str:
+    return f'[[derived]]\nmetric = "dc_power_kw"\nfor = ["inverter"]\n{text}\n'
+
 
 def library(folder: Path, text: str, *, name: str = "roof") -> ProfileLibrary:
     (folder / f"{name}.toml").write_text(text)
@@ -130,6 +155,75 @@ def test_a_file_under_another_name_is_refused(tmp_path: Path) -> None:
             ROW + '[[derived]]\nmetric = "dc_power_kw"\nsum = ["ac_power_kw", "ac_power_kw"]\nfor = ["battery"]\n',
             ["no such metric for battery"],
         ),
+        (ROW.replace("metric =", 'term = "x"\nmetric ='), ["either metric, or term"]),
+        (ROW.replace('metric = "ac_power_kw"', ""), ["either metric, or term"]),
+        (term(), ["term output_w at 10 is used by no derived value of inverter"]),
+        (term().replace('"W"', '"work mode"'), ["unit 'work mode' is not known", "Wh"]),
+        (term().replace('type = "u16"', 'type = "string"\ncount = 2'), ["cannot give output_w"]),
+        (ROW + "sign_from = { address = 3 }\n", ["write either bit with negative_when"]),
+        (ROW + "when = { address = 3 }\n", ["exactly one of the three"]),
+        (
+            ROW + "when = { address = 3, any_of = [1] }\n" + ROW + "when = { address = 3, any_of = [1, 2] }\n",
+            ["ac_power_kw is given 2 times for inverter (at 10 and 10)", "conditions that exclude each other"],
+        ),
+        (
+            ROW + "when = { address = 3, any_of = [1] }\n" + ROW + "when = { address = 4, any_of = [2] }\n",
+            ["conditions that exclude each other"],
+        ),
+        (ROW + "when = { address = 3, any_of = [1] }\n" + ROW, ["conditions that exclude each other"]),
+        (
+            ROW + "when = { address = 8, any_of = [1] }\n[bus]\nforbidden = [[8, 9]]\n",
+            ["when at 8 lies in bus.forbidden"],
+        ),
+        (
+            ROW + "sign_from = { address = 8, bit = 0, negative_when = 1 }\n[bus]\nblocks = [[10, 5]]\n",
+            ["sign_from at 8 lies in no block"],
+        ),
+        (ROW + "[bus]\nblocks = [[100, 5]]\n", ["row ac_power_kw at 10 lies in no block of bus.blocks"]),
+        (ROW + "[bus]\nblocks = [[10, 126]]\n", ["[10, 126] has a count outside 1..bus.max_registers = 125"]),
+        (ROW + "[bus]\nblocks = [[10, 9]]\nforbidden = [[12, 13]]\n", ["[10, 9] touches bus.forbidden"]),
+        (ROW + "[bus]\nblocks = [[10, 9]]\nnever_start_at = [10]\n", ["begins at an address of bus.never_start_at"]),
+        (ROW + "[bus]\nblocks = [[10, 9], [65500, 90]]\n", ["[65500, 90] would end beyond register 65535"]),
+        (ROW + "[bus]\nnever_start_at = [10]\nforbidden = [[9, 9]]\n", ["no request for it can begin outside"]),
+        (ROW + 'alone = true\ntogether = "x"\n', ["both alone and together"]),
+        (ROW + 'together = "x"\n', ["together = 'x' is on one row only (ac_power_kw)"]),
+        (
+            ROW + 'together = "x"\n' + OTHER.replace("12", "300") + 'together = "x"\n',
+            ["together = 'x', 10..300, needs 291 registers"],
+        ),
+        (
+            ROW + 'together = "x"\n' + OTHER + 'together = "x"\nfunction = "input"\n',
+            ["on rows of several functions or poll classes"],
+        ),
+        (ROW + "range_of_rated = [1.3, -0.1]\n", ["range_of_rated 1.3..-0.1; write the lower bound first"]),
+        (
+            ROW.replace("ac_power_kw", "dc_voltage_v").replace('"W"', '"V"') + "range_of_rated = [0, 1]\n",
+            ["range_of_rated, which is for powers; write range"],
+        ),
+        (
+            ROW + derived('sum = ["ac_power_kw"]\nproduct = ["ac_power_kw", "ac_power_kw"]'),
+            ["either sum and minus, or product"],
+        ),
+        (ROW + derived('product = ["ac_power_kw"]'), ["product has one factor"]),
+        (ROW + derived('sum = ["ac_power_kw"]\nscale = 0'), ["scale is 0"]),
+        (ROW + derived('sum = ["ac_power_kw"]') + derived('sum = ["ac_power_kw"]'), ["write only_if_missing = true"]),
+        (
+            ROW + derived('sum = ["ac_power_kw"]').replace("dc_power_kw", "operating_state"),
+            ["derived operating_state is a state"],
+        ),
+        (ROW + IDENTITY, ["a word is compared with any_of"]),
+        (ROW + IDENTITY + 'type = "string"\ncount = 4\n', ["a text is compared with starts_with"]),
+        (ROW + IDENTITY + 'type = "string"\ncount = 4\nstarts_with = [""]\n', ["beginnings that are not empty"]),
+        (ROW + CONTROL.replace("range = [0, 100]", ""), ["control limit_percent at 40 has no range"]),
+        (ROW + CONTROL.replace("[0, 100]", "[100, 0]"), ["control limit_percent has range 100.0..0.0"]),
+        (ROW + CONTROL.replace("[0, 100]", "[-1, 100]"), ["-1 percent is raw -10, which u16 cannot hold"]),
+        (ROW + CONTROL.replace("[0, 100]", "[0, 9000]"), ["9000 percent is raw 90000, which u16 cannot hold"]),
+        (ROW + CONTROL.replace("u16", "u32"), ["function_code 6 writes one register, u32 has 2; write 16"]),
+        (ROW + CONTROL.replace("u16", "f32"), ["type is f32; what is written is one of"]),
+        (ROW + CONTROL.replace("= 6", "= 5"), ["control.0.function_code = 5"]),
+        (ROW + CONTROL.replace("scale = 0.1", "scale = 0"), ["scale is 0"]),
+        (ROW + CONTROL + CONTROL, ["control limit_percent is given twice"]),
+        (ROW + "[connection]\ndefault_baud = 12\n", ["connection.default_baud = 12"]),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, wrong: str, words: list[str]) -> None:
@@ -137,6 +231,36 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, wrong: str, words: list
     assert said.startswith("roof.toml: ")
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        term() + derived('sum = ["output_w"]'),
+        term() + derived('sum = ["output_w"]\nclip = "positive"'),
+        ROW + derived('minus = ["ac_power_kw"]') + derived('sum = ["dc_power_kw"]\nonly_if_missing = true'),
+        ROW + "when = { address = 3, any_of = [1] }\n" + ROW + "when = { address = 3, any_of = [2] }\nscale = 10\n",
+        ROW.replace("u16", "u8_high") + OTHER.replace("u16", "u8_low").replace("12", "10"),
+        ROW + "[bus]\nblocks = [[10, 5]]\n",
+        ROW + "[bus]\nnever_start_at = [10, 9]\n",
+        ROW + 'together = "x"\n' + OTHER + 'together = "x"\n',
+        ROW.replace("ac_power_kw", "grid_power_kw") + "sign_from = { address = 8, bit = 0, negative_when = 1 }\n",
+        ROW + "range_of_rated = [-0.1, 1.3]\n",
+        ROW + IDENTITY + 'type = "string"\ncount = 4\nstarts_with = ["GW"]\n',
+        ROW + CONTROL + "gate = { address = 39, value = 1 }\nin_flash = true\nreverts_after_s = 60\nverified = true\n",
+        ROW
+        + '[connection]\ndefault_unit = 247\ndefault_baud = 9600\nparity = "N"\ntcp_port = 502\nsingle_client = true\n',
+    ],
+)
+def test_what_a_file_may_say(tmp_path: Path, text: str) -> None:
+    profile = library(tmp_path, HEAD + text).modbus("roof")
+    assert profile.fingerprint == library(tmp_path, HEAD + text).modbus("roof").fingerprint
+
+
+def test_the_fingerprint_changes_with_the_file(tmp_path: Path) -> None:
+    one = library(tmp_path, HEAD + ROW).modbus("roof")
+    other = library(tmp_path, HEAD + ROW.replace("10", "11")).modbus("roof")
+    assert one.fingerprint != other.fingerprint
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
