@@ -16,6 +16,7 @@ from edge_agent.drivers.connection import (
 )
 from edge_agent.drivers.custom import CustomDrivers
 from edge_agent.drivers.endpoints import Endpoints
+from edge_agent.drivers.http_connection import HttpEndpoints
 from edge_agent.drivers.modbus import RegisterBus
 from edge_agent.drivers.modbus_profile import ProfileDriver
 from edge_agent.drivers.modbus_refusals import NoNotes, Notes
@@ -59,6 +60,7 @@ class DriverFactory:
         self._notes = notes or (lambda _: NoNotes())
         self._profiles = profiles or ProfileLibrary()
         self._endpoints = Endpoints(clock.monotonic)
+        self._http = HttpEndpoints()
         self._custom = CustomDrivers(clock=clock, over_registers=self._over_registers)
 
     def build(self, device: PlanDevice) -> Driver:
@@ -72,23 +74,27 @@ class DriverFactory:
                 return self._modbus_driver(device)
             case ProtocolType.MQTT:
                 return self._mqtt_driver(device)
+            case ProtocolType.HTTP:
+                return self._http_driver(device)
             case ProtocolType.CUSTOM:
                 return self._custom.build(device)
             case _:
                 raise _config_error(
                     device,
                     f"protocol = {device.protocol.value!r} is not read by this version of the agent; known are "
-                    f"{ProtocolType.MODBUS_TCP.value}, {ProtocolType.MQTT.value}, {ProtocolType.CUSTOM.value}",
+                    f"{ProtocolType.MODBUS_TCP.value}, {ProtocolType.MQTT.value}, {ProtocolType.HTTP.value}, "
+                    f"{ProtocolType.CUSTOM.value}",
                 )
 
     async def close(self) -> None:
         """Close the shared connections; drivers are closed by their owner. May be called twice."""
+        await self._http.close()
+        await self._custom.close()
         await self._endpoints.close()
 
     def statistics(self) -> Mapping[str, Mapping[str, float]]:
         """What was counted on each Modbus endpoint; see `edge_agent.drivers.endpoints`."""
         return self._endpoints.statistics()
-        await self._custom.close()
 
     def _modbus_driver(self, device: PlanDevice) -> Driver:
         is_serial = device.protocol is ProtocolType.MODBUS_RTU
@@ -117,12 +123,30 @@ class DriverFactory:
             notes=self._notes(device.id),
         )
 
+    def _over_registers(self, device: PlanDevice, bus: RegisterBus, unit: int) -> Driver:
+        """A driver over a bus that another protocol carries, such as a data logger's."""
+        tapped = self._tap(bus) if self._tap else bus
+        if device.profile == SUNSPEC:
+            _check_type(device, DEVICE_TYPES)
+            return SunSpecDriver(tapped, unit, device_type=device.device_type)
+        profile = self._modbus_profile(device)
+        _check_type(device, profile.device_types)
+        return ProfileDriver(
+            tapped,
+            unit,
+            profile=profile,
+            device_type=device.device_type,
+            clock=self._clock,
+            rated_power_kw=device.rated_power_kw,
+            notes=self._notes(device.id),
+        )
+
     def _mqtt_driver(self, device: PlanDevice) -> Driver:
         connection = parse_connection(MqttConnection, device.connection, device=device.name)
         topic_map = self._topic_map(device)
         _check_type(device, topic_map.read_for)
         try:
-            topics = bind(topic_map, connection.names)
+            topics = bind(topic_map, connection.names, device_type=device.device_type)
         except TemplateError as error:
             raise _config_error(device, f"connection: {error}") from error
         client_id = connection.client_id or f"solarhub-{device.id.hex[-12:]}"
@@ -142,6 +166,14 @@ class DriverFactory:
             clock=self._clock,
             status_topic=f"solarhub/{client_id}/status",
         )
+
+    def _http_driver(self, device: PlanDevice) -> Driver:
+        try:
+            http_map = self._profiles.http(device.profile)
+        except ConfigError as error:
+            raise _config_error(device, f"profile = {device.profile!r}: {error}") from error
+        _check_type(device, http_map.read_for)
+        return self._http.driver(device, http_map, clock=self._clock)
 
     def _bus(self, connection: ModbusConnection, profile: Profile | None) -> RegisterBus:
         bus = self._endpoints.bus(connection, profile=profile)

@@ -72,7 +72,7 @@ MQTT = {"device_type": "sensor", "protocol": "mqtt", "profile": "irradiance_json
     ("fields", "words"),
     [
         ({"profile": "deye"}, ["profile = 'deye'", "deye_1p_hybrid", "sunspec"]),
-        ({"protocol": "http"}, ["protocol = 'http'", "modbus_tcp, mqtt"]),
+        ({"protocol": "http"}, ["profile = 'deye_1p_hybrid'", "HTTP map", "fronius_solar_api"]),
         ({"device_type": "sensor"}, ["device_type = 'sensor'", "battery, inverter, meter"]),
         ({"device_type": "gateway", "profile": "sunspec"}, ["device_type = 'gateway'", "inverter, meter, battery"]),
         ({"connection": {}}, ["connection.host = (missing)", "required"]),
