@@ -44,6 +44,14 @@ class Journal(Protocol):
         ...
 
 
+class Writer(Protocol):
+    """Writes the controls of one device, whatever they look like there."""
+
+    async def write(self, name: str, value: Decimal, *, now: datetime, refresh: bool = False) -> "Written":
+        """Set a control; see `ControlWriter.write`."""
+        ...
+
+
 class ReadBackError(DriverError):
     """The device confirmed a write, or was silent, and holds something else."""
 
