@@ -34,7 +34,7 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
     raw = _raw_of_words(row, words, order=order)
     if _is_missing(row, raw):
         return None
-    if row.type is RegisterType.BITFIELD:
+    if row.code_prefix is not None:
         return _codes(raw, row)
     if row.states:
         return row.states.get(_integer(raw, row.type), OperatingState.UNKNOWN).value
@@ -166,7 +166,9 @@ def _words_of_text(text: str, *, count: int) -> tuple[int, ...]:
 
 
 def _codes(raw: int, row: Row) -> str:
-    """Fault codes of the bits that are set, separated by spaces; an empty text is "no fault"."""
+    """Fault codes, separated by spaces: of the bits that are set, or the number itself; an empty text is "no fault"."""
+    if row.type is not RegisterType.BITFIELD:
+        return f"{row.code_prefix}{raw}" if raw else ""
     bits = (bit for bit in range(_WORD_BITS * len(row.words)) if raw >> bit & 1)
     return " ".join(f"{row.code_prefix}{bit + row.first_code}" for bit in bits)
 
@@ -179,7 +181,7 @@ def _raw(row: Row, value: Value) -> int:
         if not row.sentinels:
             raise EncodingError(f"{row.key}: the row at {row.first} has no word for 'not available'")
         return row.sentinels[0]
-    if row.type is RegisterType.BITFIELD:
+    if row.code_prefix is not None:
         return _raw_of_codes(row, str(value))
     if row.states:
         return _raw_of_state(row, str(value))
@@ -205,7 +207,7 @@ def _raw_of_codes(row: Row, value: str) -> int:
         number = code.removeprefix(row.code_prefix or "")
         if number == code or not number.isdigit() or int(number) < row.first_code:
             raise EncodingError(f"{row.key}: {code!r} is no code like {row.code_prefix}{row.first_code}")
-        raw |= 1 << (int(number) - row.first_code)
+        raw |= 1 << (int(number) - row.first_code) if row.type is RegisterType.BITFIELD else int(number)
     return raw
 
 

@@ -133,6 +133,9 @@ class SignFrom(ProfilePart):
         return self
 
 
+_CODE_TYPES = frozenset({RegisterType.BITFIELD, RegisterType.U16, RegisterType.U32})
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
@@ -161,7 +164,8 @@ class Row(ProfilePart):
         max_raw: raw numbers above mean "not available"; of a signed type, a negative number is below.
         zero_is_missing: a raw 0 means "not available".
         states: vendor's code -> canonical state. A code that is not listed is `unknown`.
-        code_prefix: of the fault codes made from set bits, e.g. `deye_hybrid:F`.
+        code_prefix: of the fault codes, e.g. `deye_hybrid:F`: made from the set bits of a bit field, or from an unsigned number that is one
+            code itself, with 0 for none.
         first_code: number of bit 0.
         range: lowest and highest sane value in the metric's unit; a value outside is kept and the reading is flagged.
         range_of_rated: the same in parts of the device's rated power, where the plan names it.
@@ -255,7 +259,7 @@ class Row(ProfilePart):
     @property
     def is_numeric(self) -> bool:
         """Whether the row gives a number, and so needs a unit."""
-        return not self.states and self.type not in {RegisterType.STRING, RegisterType.BITFIELD}
+        return not self.states and self.code_prefix is None and self.type is not RegisterType.STRING
 
     def excludes(self, other: "Row") -> bool:
         """Whether the two rows never apply at the same time."""
@@ -282,8 +286,12 @@ class Row(ProfilePart):
             raise ValueError("give either metric, or term for a number that only [[derived]] uses")
         if self.states and self.metric != "operating_state":
             raise ValueError(f"states belongs to operating_state, not to {self.key}")
-        if (self.type is RegisterType.BITFIELD) != (self.code_prefix is not None):
-            raise ValueError("a bitfield needs code_prefix, and only a bitfield has one")
+        if self.type is RegisterType.BITFIELD and self.code_prefix is None:
+            raise ValueError("a bitfield needs code_prefix, the text before the number of each bit")
+        if self.code_prefix is not None and (self.metric != "fault_codes" or self.type not in _CODE_TYPES):
+            raise ValueError(
+                f"code_prefix is for fault_codes: only a bitfield has one, or an unsigned number that is a code, not {self.key}"
+            )
         if self.metric:
             self._check_metric(known_metric(self.metric))
         elif not self.is_numeric:

@@ -113,6 +113,20 @@ def test_fault_bits(words: tuple[int, ...], codes: str) -> None:
     assert encode(row(**FAULTS), codes, order=LOW) == words
 
 
+@pytest.mark.parametrize(("words", "codes"), [((0, 0), ""), ((0, 203), "x:203"), ((1, 0), "x:65536")])
+def test_a_number_may_be_the_fault_code_itself(words: tuple[int, ...], codes: str) -> None:
+    number = row(metric="fault_codes", unit=None, type="u32", code_prefix="x:", sentinels=[0xFFFFFFFF])
+    assert decode(number, words, order=HIGH) == codes
+    assert encode(number, codes, order=HIGH) == words
+    assert decode(number, (0xFFFF, 0xFFFF), order=HIGH) is None
+
+
+@pytest.mark.parametrize("fields", [{"type": "s16"}, {"metric": "vendor_state_code", "unit": "integer"}])
+def test_only_an_unsigned_number_is_a_fault_code(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="an unsigned number that is a code"):
+        row(**({"metric": "fault_codes", "unit": None, "type": "u16", "code_prefix": "x:"} | fields))
+
+
 def test_text() -> None:
     text = row(metric="fault_codes", unit=None, type="string", count=3)
     assert decode(text, (0x4142, 0x4300, 0x4444), order=HIGH) == "ABC"
