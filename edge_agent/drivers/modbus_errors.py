@@ -6,7 +6,9 @@ from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.modbus_frame import READ_HOLDING, Event, Foreign, Gone, Noise, Question, Wrong
 from edge_agent.profiles.model import RegisterFunction
 
-ILLEGAL_ADDRESS = 2
+REFUSALS = (2, 3)
+"""Exceptions that concern what was asked for: a register that does not exist, or a count that is too long or crosses a border."""
+
 BEHIND_GATEWAY = (10, 11)
 """Exceptions by which a gateway says that the unit is silent."""
 
@@ -24,7 +26,7 @@ _EXCEPTIONS = {
 
 
 class RefusedAddressError(DriverError):
-    """The device answered exception 2: at least one of the registers does not exist."""
+    """The device answered exception 2 or 3: a register does not exist, or the request is too long; a smaller one may be answered."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retry=False, kind="exception")
@@ -44,7 +46,7 @@ class RegisterBus(Protocol):
         """Read `count` unsigned 16-bit registers.
 
         Raises:
-            RefusedAddressError: on exception 2.
+            RefusedAddressError: on exceptions 2 and 3.
             DriverError: on anything else that is not the whole answer.
         """
         ...
@@ -57,7 +59,7 @@ class RegisterBus(Protocol):
 def refusal(what: str, code: int) -> DriverError:
     """The error of an exception answer."""
     message = f"{what}: the device answers exception {code}: {_EXCEPTIONS.get(code, 'a code of its maker')}"
-    if code == ILLEGAL_ADDRESS:
+    if code in REFUSALS:
         return RefusedAddressError(message)
     return DriverError(message, retry=True, kind="exception")
 
