@@ -20,23 +20,23 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ModbusTcpConnection(Connection):
-    """`modbus_tcp`.
+class ModbusConnection(Connection):
+    """What all ways to a Modbus device have in common.
 
     Attributes:
         slave_id: Modbus unit id.
-        timeout_seconds: for connecting and for each answer; None for the profile's.
+        timeout_seconds: for connecting, and for each answer until the device's own latency is known; None for the profile's.
         request_gap_seconds: silence between two requests; None for the profile's.
+        unit_gap_seconds: more silence if the next request is another unit's.
         grid_sign: what a positive power means at a SunSpec meter; makers differ.
         invert_grid_sign: the same said as a correction: True turns the sign round.
         base_address: where a SunSpec device's chain starts, if at none of the usual places.
     """
 
-    host: str = Field(min_length=1)
-    port: _Port = DEFAULT_PORT
     slave_id: int = Field(default=1, ge=0, le=255, validation_alias=AliasChoices("slave_id", "unit_id"))
     timeout_seconds: float | None = Field(default=None, gt=0, le=60)
     request_gap_seconds: float | None = Field(default=None, ge=0, le=5)
+    unit_gap_seconds: float | None = Field(default=None, ge=0, le=5)
     grid_sign: Literal["+import", "+export"] = "+import"
     invert_grid_sign: bool = False
     base_address: int | None = Field(default=None, ge=0, le=65535)
@@ -45,6 +45,34 @@ class ModbusTcpConnection(Connection):
     def has_inverted_grid_sign(self) -> bool:
         """Whether the device counts export as positive."""
         return self.invert_grid_sign != (self.grid_sign == "+export")
+
+
+class ModbusTcpConnection(ModbusConnection):
+    """`modbus_tcp`.
+
+    Attributes:
+        framer: `rtu` for a gateway that passes serial frames on as they are (RTU over TCP).
+    """
+
+    host: str = Field(min_length=1)
+    port: _Port = DEFAULT_PORT
+    framer: Literal["tcp", "rtu"] = "tcp"
+
+
+class ModbusRtuConnection(ModbusConnection):
+    """`modbus_rtu`: a serial line of this box. What is not given is the profile's, else 9600 8N1.
+
+    Attributes:
+        serial_port: path of the device file; one below `/dev/serial/by-id` stays when the adapter is plugged in again.
+        baud_rate: bit/s.
+    """
+
+    serial_port: str = Field(min_length=1, validation_alias=AliasChoices("serial_port", "port"))
+    baud_rate: int | None = Field(
+        default=None, ge=300, le=1_000_000, validation_alias=AliasChoices("baud_rate", "baudrate")
+    )
+    parity: Literal["N", "E", "O"] | None = None
+    stop_bits: Literal[1, 2] | None = Field(default=None, validation_alias=AliasChoices("stop_bits", "stopbits"))
 
 
 class MqttConnection(Connection):

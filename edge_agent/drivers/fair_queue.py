@@ -1,4 +1,4 @@
-"""Turns on a bus: one at a time, and each device in its turn, however much the others ask."""
+"""Who may speak on a bus, and when: one at a time, and each device in its turn, however much the others ask."""
 
 import asyncio
 from collections import deque
@@ -50,3 +50,37 @@ class FairQueue:
                 turn.set_result(None)
                 return
         self._is_taken = False
+
+
+class Graces:
+    """Units that are given some time to say what they still owe, before they are asked again."""
+
+    def __init__(self) -> None:
+        self._given: dict[int, tuple[float, asyncio.Event]] = {}
+
+    @property
+    def are_given(self) -> bool:
+        """Whether any unit is waited for."""
+        return bool(self._given)
+
+    def give(self, unit: int, *, until: float) -> None:
+        """Wait for a unit until this moment of the loop's clock."""
+        self._given[unit] = (until, asyncio.Event())
+
+    def end(self, unit: int) -> None:
+        """It has said it."""
+        _, heard = self._given.pop(unit, (0.0, None))
+        if heard is not None:
+            heard.set()
+
+    async def wait(self, unit: int) -> None:
+        """Return when the unit has spoken or its time is over."""
+        until, heard = self._given.get(unit, (0.0, None))
+        if heard is None:
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await heard.wait()
+        except TimeoutError:
+            if self._given.get(unit) == (until, heard):
+                del self._given[unit]

@@ -15,15 +15,19 @@ class Line(Protocol):
         on_bytes: called with what comes in.
         on_lost: called when the other side or the adapter is gone; not called by `close`.
         byte_time_s: how long a byte is on the wire; 0 where that does not count.
+        frame_gap_s: silence between two frames.
         quiet_s: silence after which nothing more of a frame will come.
-        keeps_late_bytes: whether bytes that come late may be given to the line when it is opened again.
+        reopen_after_s: how long the other side needs to notice that the line was closed; one with a single connection refuses the next
+            until then.
     """
 
     name: str
     on_bytes: Callable[[bytes], None]
     on_lost: Callable[[], None]
     byte_time_s: float
+    frame_gap_s: float
     quiet_s: float
+    reopen_after_s: float
 
     @property
     def is_open(self) -> bool:
@@ -65,20 +69,19 @@ class TcpLine:
     Args:
         host: name or address.
         port: TCP port.
-        reopen_after_s: how long a device needs to notice that a connection was closed; those with a single one refuse the next until
-            then.
     """
 
     byte_time_s = 0.0
+    frame_gap_s = 0.0
     quiet_s = 0.05
 
-    def __init__(self, host: str, port: int, *, reopen_after_s: float = 0.0) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
         self.name = f"{host}:{port}"
         self.on_bytes: Callable[[bytes], None] = _ignore_bytes
         self.on_lost: Callable[[], None] = _ignore_loss
-        self._reopen_after_s = reopen_after_s
+        self.reopen_after_s = 0.0
         self._closed_at: float | None = None
         self._connection: _Connection | None = None
 
@@ -96,7 +99,7 @@ class TcpLine:
         if self._connection is not None:
             return
         loop = asyncio.get_running_loop()
-        if self._closed_at is not None and (wait := self._closed_at + self._reopen_after_s - loop.time()) > 0:
+        if self._closed_at is not None and (wait := self._closed_at + self.reopen_after_s - loop.time()) > 0:
             await asyncio.sleep(wait)
         try:
             async with asyncio.timeout(timeout_s):

@@ -24,9 +24,6 @@ __all__ = [
 
 DEFAULT_PORT = 502
 
-SINGLE_CLIENT_PAUSE_S = 1.0
-"""A device with one connection only needs about so long to notice that it was closed."""
-
 
 class ModbusBus(LineBus):
     """A TCP endpoint.
@@ -38,8 +35,6 @@ class ModbusBus(LineBus):
         request_gap_s: silence after an answer before the next request.
         unit_gap_s: the same if the next request is another unit's.
         framer: `rtu` for a gateway that passes serial frames on as they are.
-        has_transactions: False for a gateway that does not repeat transaction ids.
-        is_single_client: the device allows one connection only.
         clock: seconds in which silent units are left alone; None for real ones.
     """
 
@@ -52,15 +47,13 @@ class ModbusBus(LineBus):
         request_gap_s: float = 0.0,
         unit_gap_s: float = 0.0,
         framer: Literal["tcp", "rtu"] = "tcp",
-        has_transactions: bool = True,
-        is_single_client: bool = False,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         super().__init__(
-            TcpLine(host, port, reopen_after_s=SINGLE_CLIENT_PAUSE_S if is_single_client else 0.0),
-            RtuStream() if framer == "rtu" else MbapStream(has_transactions=has_transactions),
+            TcpLine(host, port),
+            RtuStream() if framer == "rtu" else MbapStream(),
             timeout_s=timeout_s,
             request_gap_s=request_gap_s,
             unit_gap_s=unit_gap_s,

@@ -11,20 +11,12 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+from edge_agent.drivers import modbus_errors
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.bus_health import BusCounts, UnitHealth
-from edge_agent.drivers.fair_queue import FairQueue
+from edge_agent.drivers.fair_queue import FairQueue, Graces
 from edge_agent.drivers.line import Line
-from edge_agent.drivers.modbus_errors import (
-    BEHIND_GATEWAY,
-    DamagedAnswerError,
-    broken,
-    damage,
-    describe,
-    left_alone,
-    no_answer,
-    refusal,
-)
+from edge_agent.drivers.modbus_errors import BEHIND_GATEWAY, DamagedAnswerError
 from edge_agent.drivers.modbus_frame import (
     FUNCTION_CODES,
     Answer,
@@ -39,7 +31,6 @@ from edge_agent.drivers.modbus_frame import (
     Wrong,
 )
 from edge_agent.drivers.modbus_rtu import MAX_LEADING_NOISE, RtuStream
-from edge_agent.drivers.serial_line import CHARACTER_TIMES
 from edge_agent.profiles.model import RegisterFunction
 
 DEFAULT_TIMEOUT_S = 3.0
@@ -53,6 +44,9 @@ FOREIGN_HOLD_S = 0.3
 NOISE_HOLD_S = 0.1
 SILENCES_TO_REOPEN = 2
 """Time-outs in a row, with nothing heard at all, after which a connection is taken to be dead."""
+
+SINGLE_CLIENT_PAUSE_S = 1.0
+"""A device with one connection only needs about so long to notice that it was closed."""
 
 _FRAME_BYTES = 17  # of request and answer without registers, at most
 
@@ -99,7 +93,7 @@ class LineBus:
         self._hold_until = 0.0
         self._last_unit: int | None = None
         self._silences = 0
-        self._graces: dict[int, tuple[float, asyncio.Event]] = {}
+        self._graces = Graces()
         self._unopened: tuple[float, DriverError] | None = None
 
     @property
@@ -117,10 +111,23 @@ class LineBus:
         """Requests that wait for their turn."""
         return self._queue.length
 
-    def widen(self, *, timeout_s: float, request_gap_s: float) -> None:
-        """Another device shares the endpoint: the slower wish of the two holds for both."""
+    def widen(
+        self,
+        *,
+        timeout_s: float,
+        request_gap_s: float,
+        unit_gap_s: float = 0.0,
+        has_transactions: bool = True,
+        is_single_client: bool = False,
+    ) -> None:
+        """Another device shares the endpoint: the more careful wish of the two holds for both."""
         self.timeout_s = max(self.timeout_s, timeout_s)
         self.request_gap_s = max(self.request_gap_s, request_gap_s)
+        self.unit_gap_s = max(self.unit_gap_s, unit_gap_s)
+        if not has_transactions:
+            self._stream.must_echo = False
+        if is_single_client:
+            self._line.reopen_after_s = SINGLE_CLIENT_PAUSE_S
 
     async def read(self, unit: int, function: RegisterFunction, *, address: int, count: int) -> list[int]:
         """Read `count` unsigned 16-bit registers of one unit; waits its turn.
@@ -148,7 +155,7 @@ class LineBus:
         if health is None:
             health = self._units[unit] = UnitHealth()
         began = asyncio.get_running_loop().time()
-        if self._graces:
+        if self._graces.are_given:
             await self._wait_for_late(question)
         await self._queue.take(unit)
         try:
@@ -185,19 +192,14 @@ class LineBus:
         now = self._now()
         if health.is_closed(now):
             self.counts.spared += 1
-            raise left_alone(self.name, question, failures=health.failures, again_s=health.closed_until - now)
+            raise modbus_errors.left_alone(
+                self.name, question, failures=health.failures, again_s=health.closed_until - now
+            )
 
     async def _wait_for_late(self, question: Question) -> None:
         """Give a unit that owes an answer of this shape the time to give it, while others have the bus."""
-        loop = asyncio.get_running_loop()
-        until, heard = self._graces.get(question.unit, (0.0, None))
-        if heard is None or not self._line.is_open or not self._stream.is_owed(question, now=loop.time()):
-            return
-        try:
-            async with asyncio.timeout_at(until):
-                await heard.wait()
-        except TimeoutError:
-            self._graces.pop(question.unit, None)
+        if self._line.is_open and self._stream.is_owed(question, now=asyncio.get_running_loop().time()):
+            await self._graces.wait(question.unit)
 
     async def _ask(self, question: Question, health: UnitHealth) -> bytes:
         if not self._line.is_open:
@@ -225,8 +227,7 @@ class LineBus:
             DriverError: if it stays uncertain.
         """
         now = asyncio.get_running_loop().time()
-        probes = (probe for probe in health.probes(question) if not self._stream.is_owed(probe, now=now))
-        probe = next(probes, None)
+        probe = next((each for each in health.probes(question) if not self._stream.is_owed(each, now=now)), None)
         if probe is not None:
             self.counts.probes += 1
             try:
@@ -238,7 +239,7 @@ class LineBus:
                 await self._open()
         if probe is None or self._stream.is_owed(question, now=asyncio.get_running_loop().time()):
             raise DamagedAnswerError(
-                f"{describe(self.name, question)}: an earlier answer is still missing, and could be taken for this one"
+                f"{modbus_errors.describe(self.name, question)}: an earlier answer is still missing, and could be taken for this one"
             )
 
     async def _exchange(self, question: Question, health: UnitHealth) -> bytes:
@@ -262,12 +263,12 @@ class LineBus:
             event = await pending
         except OSError as error:
             self._close_line()
-            raise broken(describe(self.name, question), error) from error
+            raise modbus_errors.broken(modbus_errors.describe(self.name, question), error) from error
         finally:
             timer.cancel()
             self._pending = None
             ended = loop.time()
-            self._quiet_until = ended + max(self.request_gap_s, CHARACTER_TIMES * self._line.byte_time_s)
+            self._quiet_until = ended + max(self.request_gap_s, self._line.frame_gap_s)
             self._last_unit = question.unit
             if not isinstance(event, Answer | Refusal):
                 self._give_up(question.unit, ended + (GRACE - 1) * timeout_s)  # also when the caller gave up waiting
@@ -282,7 +283,7 @@ class LineBus:
         """The answer may still be on its way: make sure that it cannot be taken for another."""
         self._stream.give_up()
         if self._is_raw:
-            self._graces[unit] = (grace_until, asyncio.Event())
+            self._graces.give(unit, until=grace_until)
         elif not self._stream.can_tell_late or self._silences >= SILENCES_TO_REOPEN - 1:
             self._close_line()
 
@@ -290,14 +291,14 @@ class LineBus:
         self, question: Question, health: UnitHealth, event: Event | Gone | None, *, cost_s: float
     ) -> DriverError:
         """Count what came instead of an answer, and say it."""
-        what = describe(self.name, question)
+        what = modbus_errors.describe(self.name, question)
         if isinstance(event, Refusal):
             return self._refused(what, health, event, cost_s=cost_s)
         if isinstance(event, Wrong):
             self.counts.wrong += 1
             if not self._is_raw:
                 self._close_line()
-        return damage(what, question, event) or self._silence(health, what, cost_s=cost_s)
+        return modbus_errors.damage(what, question, event) or self._silence(health, what, cost_s=cost_s)
 
     def _silence(self, health: UnitHealth, what: str, *, cost_s: float) -> DriverError:
         self.counts.timeouts += 1
@@ -305,7 +306,7 @@ class LineBus:
         health.missed(now=self._now(), cost_s=cost_s)
         if self._silences >= SILENCES_TO_REOPEN and self._line.byte_time_s == 0:
             self._close_line()
-        return no_answer(what, cost_s)
+        return modbus_errors.no_answer(what, cost_s)
 
     def _refused(self, what: str, health: UnitHealth, event: Refusal, *, cost_s: float) -> DriverError:
         self.counts.exceptions += 1
@@ -316,7 +317,7 @@ class LineBus:
             health.missed(now=self._now(), cost_s=cost_s)
         else:
             health.answered(cost_s)
-        return refusal(what, event.code)
+        return modbus_errors.refusal(what, event.code)
 
     async def _keep_quiet(self, unit: int) -> None:
         """Wait for the gaps, and until nobody speaks or is about to be answered."""
@@ -348,9 +349,8 @@ class LineBus:
 
     def _settle(self) -> None:
         self._settling = None
-        now = asyncio.get_running_loop().time()
         for event in self._stream.settle():
-            self._take(event, now)
+            self._take(event, asyncio.get_running_loop().time())
 
     def _take(self, event: Event, now: float) -> None:
         match event:
@@ -374,9 +374,7 @@ class LineBus:
         health = self._units.get(event.unit)
         if health is not None and event.asked_at is not None:
             health.learn(now - event.asked_at)
-        grace = self._graces.pop(event.unit, None)
-        if grace is not None:
-            grace[1].set()
+        self._graces.end(event.unit)
 
     def _finish(self, event: Event | Gone) -> None:
         if self._pending is not None and not self._pending.done():

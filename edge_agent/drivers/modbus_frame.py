@@ -133,7 +133,13 @@ Event = Answer | Refusal | Late | Foreign | Wrong | Noise
 
 
 class Stream(Protocol):
-    """Turns questions into bytes, and the bytes of a line into events. One question at a time."""
+    """Turns questions into bytes, and the bytes of a line into events. One question at a time.
+
+    Attributes:
+        must_echo: whether an answer is only taken with the transaction id of its question.
+    """
+
+    must_echo: bool
 
     @property
     def is_unsettled(self) -> bool:

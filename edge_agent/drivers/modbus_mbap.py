@@ -29,12 +29,13 @@ _MAX_LENGTH = 254  # unit and PDU
 class MbapStream:
     """The frames of one Modbus TCP connection.
 
-    Args:
-        has_transactions: False for a gateway that does not repeat the transaction id.
+    Attributes:
+        must_echo: False for a gateway that does not repeat the transaction id.
+        echoes: whether the other side has repeated one on this connection.
     """
 
-    def __init__(self, *, has_transactions: bool = True) -> None:
-        self._must_echo = has_transactions
+    def __init__(self) -> None:
+        self.must_echo = True
         self._buffer = bytearray()
         self._question: Question | None = None
         self._transaction = 0
@@ -44,7 +45,6 @@ class MbapStream:
         self._length = 0
         self._owed: list[tuple[Question, float]] = []
         self.echoes = False
-        """Whether the other side has repeated a transaction id on this connection."""
 
     @property
     def is_unsettled(self) -> bool:
@@ -54,7 +54,7 @@ class MbapStream:
     @property
     def can_tell_late(self) -> bool:
         """Whether an answer that comes late cannot be mistaken: the other side has repeated a transaction id, and no frame is torn."""
-        return self.echoes and self._must_echo and not self._buffer
+        return self.echoes and self.must_echo and not self._buffer
 
     def ask(self, question: Question, *, now: float) -> bytes:
         """The request's bytes; from now on its answer is waited for."""
@@ -69,13 +69,13 @@ class MbapStream:
 
     def give_up(self) -> None:
         """The present question is not waited for any longer."""
-        if self._question is not None and not self._must_echo:
+        if self._question is not None and not self.must_echo:
             self._owed.append((self._question, self._asked_at))
         self._question = None
 
     def is_owed(self, question: Question, *, now: float) -> bool:
         """Whether an answer that could pass for this question's may still be on its way: only without transaction ids."""
-        if not self._owed or self._must_echo or question.words is not None:
+        if not self._owed or self.must_echo or question.words is not None:
             return False
         self._owed = [(owed, since) for owed, since in self._owed if 0 <= now - since < OWED_S]
         return any(owed.unit == question.unit and owed.shape == question.shape for owed, _ in self._owed)
@@ -122,14 +122,14 @@ class MbapStream:
             self.echoes = True
             return True
         # 0 is nobody's transaction: this gateway repeats none.
-        return not self._must_echo or (transaction == 0 and not self.echoes)
+        return not self.must_echo or (transaction == 0 and not self.echoes)
 
     def _judge(self, frame: bytes) -> Event:
         asked = self._question
         if asked is None or not self._is_ours(frame) or frame[6] != asked.unit:
             return Late(frame[6], None)
         if frame[7] == asked.function | EXCEPTION_BIT:
-            earlier = [owed for owed, _ in self._owed if owed.unit == asked.unit] if not self._must_echo else []
+            earlier = [owed for owed, _ in self._owed if owed.unit == asked.unit] if not self.must_echo else []
             self._question = None
             return Refusal(frame[8], is_sure=not earlier)
         if self._is_reply(frame):
@@ -141,7 +141,7 @@ class MbapStream:
         return len(frame) == self._length and frame.startswith(self._reply_start, _HEADER)
 
     def _owed_answer(self, frame: bytes) -> Late | None:
-        if self._must_echo:
+        if self.must_echo:
             return None
         for index, (owed, since) in enumerate(self._owed):
             if (owed.unit, owed.function, 2 * owed.count) == (frame[6], frame[7], frame[8]):

@@ -53,9 +53,14 @@ class _Owed:
 
 
 class RtuStream:
-    """The frames of one serial line, whatever carries its bytes."""
+    """The frames of one serial line, whatever carries its bytes.
+
+    Attributes:
+        must_echo: always False: there is no transaction id.
+    """
 
     def __init__(self) -> None:
+        self.must_echo = False
         self._buffer = bytearray()
         self._question: Question | None = None
         self._asked_at = 0.0

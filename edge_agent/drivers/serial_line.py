@@ -18,6 +18,9 @@ from edge_agent.drivers.base import DriverError
 CHARACTER_TIMES = 3.5
 """Silence that ends a frame (MODBUS over Serial Line V1.02, 2.5.1.1)."""
 
+SHORTEST_FRAME_GAP_S = 0.00175
+"""The same standard: above 19,200 baud it does not shrink any more."""
+
 SHORTEST_QUIET_S = 0.05
 """USB adapters hand over what they have every 16 ms, and a busy box looks later: less silence may lie within a frame."""
 
@@ -61,7 +64,9 @@ class SerialLine:
         self.settings = settings
         self.name = settings.port
         self.byte_time_s = settings.byte_time_s
-        self.quiet_s = max(SHORTEST_QUIET_S, CHARACTER_TIMES * settings.byte_time_s)
+        self.frame_gap_s = max(SHORTEST_FRAME_GAP_S, CHARACTER_TIMES * settings.byte_time_s)
+        self.quiet_s = max(SHORTEST_QUIET_S, self.frame_gap_s)
+        self.reopen_after_s = 0.0
         self.on_bytes: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[], None] = lambda: None
         self._port: serial.Serial | None = None
