@@ -22,7 +22,7 @@ from edge_agent.drivers.modbus_profile import ProfileDriver
 from edge_agent.drivers.modbus_refusals import NoNotes, Notes
 from edge_agent.drivers.mqtt import BrokerAddress, MqttDriver
 from edge_agent.drivers.mqtt_codec import TemplateError, bind
-from edge_agent.drivers.sunspec import BASES, DEVICE_TYPES, SunSpecDriver
+from edge_agent.drivers.sunspec import DEVICE_TYPES, SunSpecDriver, bases_with
 from edge_agent.errors import ConfigError
 from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.profiles.model import Profile
@@ -108,7 +108,7 @@ class DriverFactory:
                 connection.slave_id,
                 device_type=device.device_type,
                 invert_grid_sign=connection.has_inverted_grid_sign,
-                bases=BASES if connection.base_address is None else (connection.base_address,),
+                bases=bases_with(connection.base_address),
             )
         profile = self._modbus_profile(device)
         _check_type(device, profile.device_types)
