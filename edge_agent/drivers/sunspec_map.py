@@ -103,7 +103,7 @@ _METER: Table = {
     "TotWhExpPhA": ("grid_export_energy_total_kwh.l1", KILO),
     "TotWhExpPhB": ("grid_export_energy_total_kwh.l2", KILO),
     "TotWhExpPhC": ("grid_export_energy_total_kwh.l3", KILO),
-    # Models 201-204 name the voltages between phases so, 211-214 as the inverters do.
+    # Models 202-204 name the voltages between phases so, 201 and 211-214 as the inverters do.
     "PhVphAB": ("ac_voltage_v.l1_l2", ONE),
     "PhVphBC": ("ac_voltage_v.l2_l3", ONE),
     "PhVphCA": ("ac_voltage_v.l3_l1", ONE),
