@@ -273,10 +273,10 @@ def _is_ours(check: IdentityCheck, said: int | str) -> bool:
 def _applies(row: Row, poll: PollClass, words: Words) -> bool | None:
     """Whether the row's conditions of one class hold; None, which does not count as applying, if a register of them is unknown."""
     conditions = [condition for condition in row.when if condition.poll is poll]
-    known = [condition.holds(words[condition.place]) for condition in conditions if condition.place in words]
-    if not all(known):
+    known = [condition for condition in conditions if condition.place in words]
+    if not all(condition.holds(words[condition.place]) for condition in known):
         return False
-    return True if len(known) == len(conditions) else None
+    return True if all(condition in known or condition.or_unknown for condition in conditions) else None
 
 
 def _may_apply(row: Row, nature: Words, now: Words) -> bool:

@@ -32,6 +32,7 @@ class When(ProfilePart):
         at_least: lowest word with which the row applies.
         at_most: highest.
         poll: `slow` for what a device is, `fast` for what it does now.
+        or_unknown: the row applies too where the device refuses the register.
     """
 
     address: Address
@@ -42,6 +43,7 @@ class When(ProfilePart):
     at_least: Word | None = None
     at_most: Word | None = None
     poll: PollClass = PollClass.SLOW
+    or_unknown: bool = False
 
     @property
     def place(self) -> tuple[RegisterFunction, int]:
@@ -57,8 +59,8 @@ class When(ProfilePart):
         return self._low <= word <= self._high
 
     def excludes(self, other: "When") -> bool:
-        """Whether no content of the register fits both."""
-        if self.place != other.place:
+        """Whether no content of the register, nor its absence, fits both."""
+        if self.place != other.place or (self.or_unknown and other.or_unknown):
             return False
         return not any(
             self.holds(word) and other.holds(word) for word in (*self._witnesses(other), *other._witnesses(self))

@@ -270,6 +270,15 @@ async def test_without_a_meter_block_the_inverter_itself_tells_the_grid_power() 
     assert values["grid_export_energy_total_kwh"] is None
 
 
+async def test_a_device_that_hides_its_rating_is_read_like_a_small_one() -> None:
+    recording = Recording("goodwe_et_GEH10_1U_10_Test")
+    shown = await read("goodwe_et", DeviceType.INVERTER, recording.bus())
+    recording.words = {address: word for address, word in recording.words.items() if address >= 35100}
+    hidden = await read("goodwe_et", DeviceType.INVERTER, recording.bus())
+    assert hidden == {**shown, "rated_power_kw": None}
+    assert hidden["ac_power_kw"] == 8.71
+
+
 async def test_a_string_inverter_without_a_meter_says_that_it_has_no_such_registers() -> None:
     recording = Recording("goodwe_dt_GW8K_DT_Test")
     with pytest.raises(DriverError, match="none of the registers"):

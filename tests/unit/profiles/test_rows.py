@@ -38,6 +38,13 @@ def test_different_registers_exclude_nothing(one: When, other: When) -> None:
     assert not one.excludes(other.model_copy(update={"address": 2}))
 
 
+@given(one=conditions(), other=conditions())
+def test_of_two_rows_only_one_may_apply_where_the_register_is_refused(one: When, other: When) -> None:
+    open_one, open_other = (each.model_copy(update={"or_unknown": True}) for each in (one, other))
+    assert not open_one.excludes(open_other)
+    assert open_one.excludes(other) == one.excludes(open_other) == one.excludes(other)
+
+
 @pytest.mark.parametrize(
     ("said", "holds", "fails"),
     [
