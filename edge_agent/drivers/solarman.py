@@ -10,9 +10,12 @@ Heartbeats are not answered: the answer would carry a time that the stick takes 
 import asyncio
 import contextlib
 import random
+import struct
+from collections.abc import Sequence
 
 from edge_agent.drivers.base import DriverError
-from edge_agent.drivers.modbus import RefusedAddressError
+from edge_agent.drivers.modbus_errors import describe, refusal
+from edge_agent.drivers.modbus_frame import FUNCTION_CODES, Answer, Question, Refusal
 from edge_agent.drivers.solarman_frame import (
     HEAD_BYTES,
     RESPONSE,
@@ -21,22 +24,16 @@ from edge_agent.drivers.solarman_frame import (
     Head,
     LoggerCode,
     LoggerRefusal,
-    ReadAsked,
-    Refusal,
     decode_answer,
     decode_head,
     encode_request,
     is_intact,
-    read_request,
 )
 from edge_agent.profiles.model import RegisterFunction
 
 DEFAULT_PORT = 8899
 DEFAULT_TIMEOUT_S = 8.0
 """Sticks ask the inverter at 9600 baud between their own rounds: answers of five seconds are normal."""
-
-_FUNCTION_CODES = {RegisterFunction.HOLDING: 3, RegisterFunction.INPUT: 4}
-_ILLEGAL_ADDRESS = 2
 
 
 class _ClosedError(Exception):
@@ -86,12 +83,24 @@ class SolarmanBus:
             DriverError: `refused` if the logger cannot be reached or hangs up, `timeout` if there is no answer, `identity` if another
                 logger answers, `exception` on another exception answer, `malformed` if the answer is not the one asked for.
         """
-        asked = ReadAsked(unit=unit, function_code=_FUNCTION_CODES[function], address=address, count=count)
-        what = f"{self._name} unit {unit}, {function.value} {address}..{address + count - 1}"
+        data = await self._in_turn(Question(unit, FUNCTION_CODES[function], address, count))
+        return list(struct.unpack(f">{count}H", data))
+
+    async def write(self, unit: int, *, address: int, words: Sequence[int], function_code: int) -> None:
+        """Write holding registers with function 6 (one) or 16 (several). Asked once: after an error, read what the device holds.
+
+        Raises:
+            RefusedAddressError: on exception 2.
+            DriverError: on anything but the device's confirmation, as `read`.
+        """
+        await self._in_turn(Question(unit, function_code, address, len(words), tuple(words)))
+
+    async def _in_turn(self, question: Question) -> bytes:
+        what = describe(self._name, question)
         async with self._lock:
             keep = False
             try:
-                answer = await self._ask(asked, what=what)
+                answer = await self._ask(question, what=what)
                 keep = True
             finally:
                 # Also when the caller gave up waiting: the answer may still be on its way.
@@ -99,12 +108,12 @@ class SolarmanBus:
                     self._disconnect()
                 self._quiet_until = asyncio.get_running_loop().time() + self.request_gap_s
         match answer:
-            case Refusal(code=code):
-                raise _refused(code, what=what)
-            case LoggerRefusal(code=logger_code):
-                raise self._refused_by_logger(logger_code, what=what)
-            case registers:
-                return registers
+            case Answer():
+                return answer.data
+            case Refusal():
+                raise refusal(what, answer.code)
+            case LoggerRefusal():
+                raise self._refused_by_logger(answer.code, what=what)
 
     async def close(self) -> None:
         """Close the connection; the next read opens it again."""
@@ -115,32 +124,30 @@ class SolarmanBus:
     def _name(self) -> str:
         return f"{self.host}:{self.port} logger {self.logger_serial}"
 
-    async def _ask(self, asked: ReadAsked, *, what: str) -> list[int] | Refusal | LoggerRefusal:
+    async def _ask(self, question: Question, *, what: str) -> Answer | Refusal | LoggerRefusal:
         was_open = self._streams is not None
         try:
-            return await self._ask_once(asked, what=what)
+            return await self._ask_once(question, what=what)
         except _ClosedError:
             self._disconnect()
-            if not was_open:
+            if not was_open or question.words is not None:
                 raise self._hung_up(what) from None
         # The stick had closed a connection on which nothing was asked for a while, as they do: once more on a new one.
         try:
-            return await self._ask_once(asked, what=what)
+            return await self._ask_once(question, what=what)
         except _ClosedError:
             raise self._hung_up(what) from None
 
-    async def _ask_once(self, asked: ReadAsked, *, what: str) -> list[int] | Refusal | LoggerRefusal:
+    async def _ask_once(self, question: Question, *, what: str) -> Answer | Refusal | LoggerRefusal:
         reader, writer = await self._connected()
         await self._keep_gap()
         self._sequence = (self._sequence + 1) & 0xFF
         try:
             async with asyncio.timeout(self.timeout_s):
-                writer.write(
-                    encode_request(read_request(asked), sequence=self._sequence, logger_serial=self.logger_serial)
-                )
+                writer.write(encode_request(question, sequence=self._sequence, logger_serial=self.logger_serial))
                 await writer.drain()
                 payload = await self._payload(reader)
-            return decode_answer(payload, asked)
+            return decode_answer(payload, question)
         except TimeoutError as error:
             raise DriverError(
                 f"{what}: no answer within {self.timeout_s:g} s; check connection.logger_serial (printed on the stick, it is not the "
@@ -243,13 +250,6 @@ class SolarmanBus:
         wait = self._quiet_until - asyncio.get_running_loop().time()
         if wait > 0:
             await asyncio.sleep(wait)
-
-
-def _refused(code: int, *, what: str) -> DriverError:
-    message = f"{what}: the device answers exception {code}"
-    if code == _ILLEGAL_ADDRESS:
-        return RefusedAddressError(f"{message}: it has no such register")
-    return DriverError(message, retry=True, kind="exception")
 
 
 def _why(error: OSError) -> str:

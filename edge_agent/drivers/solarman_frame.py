@@ -9,6 +9,18 @@ Source: the protocol description of pysolarmanv5 and frames that its users have 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_agent.drivers.modbus_frame import (
+    CONFIRMATION,
+    EXCEPTION_BIT,
+    READ_HOLDING,
+    READ_INPUT,
+    Answer,
+    Question,
+    Refusal,
+    crc16,
+    with_crc,
+)
+
 START = 0xA5
 END = 0x15
 HEAD_BYTES = 11
@@ -19,8 +31,8 @@ RESPONSE = 0x1510
 _INVERTER = 0x02
 _REQUEST_PREFIX = bytes([_INVERTER]) + bytes(14)
 _RESPONSE_PREFIX_BYTES = 14
-_SHORTEST_RTU = 5
-_EXCEPTION_BIT = 0x80
+_SHORTEST_RTU = 5  # unit, function, exception or byte count, CRC
+_CONFIRMED_RTU = 1 + CONFIRMATION + 2
 MAX_PAYLOAD_BYTES = 1024
 """Longer than any frame that was ever seen: 14 bytes and a Modbus frame of at most 256, or some hundred bytes of a report."""
 
@@ -57,53 +69,21 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadAsked:
-    """A request to read registers, by which its answer is recognised."""
-
-    unit: int
-    function_code: int
-    address: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A Modbus exception answer."""
-
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
 class LoggerRefusal:
     """An answer without a Modbus frame: the logger's own word."""
 
     code: LoggerCode
 
 
-def crc16(data: bytes) -> bytes:
-    """CRC-16/MODBUS, low byte first as it travels."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc.to_bytes(2, "little")
-
-
-def read_request(asked: ReadAsked) -> bytes:
-    """The Modbus RTU frame of a read request."""
-    body = bytes([asked.unit, asked.function_code]) + asked.address.to_bytes(2, "big") + asked.count.to_bytes(2, "big")
-    return body + crc16(body)
-
-
-def encode_request(rtu: bytes, *, sequence: int, logger_serial: int) -> bytes:
-    """A frame that carries a Modbus RTU request.
+def encode_request(question: Question, *, sequence: int, logger_serial: int) -> bytes:
+    """A frame that carries a Modbus request.
 
     Args:
-        rtu: with its CRC.
+        question: what is asked of the device behind the logger.
         sequence: 0 to 255; the answer bears it.
         logger_serial: of the logger, not of the inverter.
     """
+    rtu = with_crc(bytes((question.unit,)) + question.pdu)
     return _frame(REQUEST, _REQUEST_PREFIX + rtu, sequence=sequence, logger_serial=logger_serial)
 
 
@@ -152,14 +132,14 @@ def is_intact(head: bytes, rest: bytes) -> bool:
     return (sum(head[1:]) + sum(rest[:-TAIL_BYTES])) & 0xFF == rest[-2]
 
 
-def decode_answer(payload: bytes, asked: ReadAsked) -> list[int] | Refusal | LoggerRefusal:
-    """What the payload of a response says to a read request.
+def decode_answer(payload: bytes, question: Question) -> Answer | Refusal | LoggerRefusal:
+    """What the payload of a response says to a question.
 
     Returns:
-        The registers, or who refused and why.
+        The registers' bytes, or who refused and why.
 
     Raises:
-        FrameError: if it answers anything but this request: another unit, function or number of registers, or a wrong CRC.
+        FrameError: if it answers anything but this question: another unit, function or number of registers, or a wrong CRC.
     """
     if not payload or payload[0] != _INVERTER:
         raise FrameError(f"the answer is not from the inverter: frame type {payload[:1].hex() or '(missing)'}")
@@ -167,19 +147,15 @@ def decode_answer(payload: bytes, asked: ReadAsked) -> list[int] | Refusal | Log
     if len(rtu) < _SHORTEST_RTU:
         return LoggerRefusal(_logger_code(rtu))
     body = _without_crc(rtu)
-    if body[0] != asked.unit or body[1] & ~_EXCEPTION_BIT != asked.function_code:
-        raise FrameError(
-            f"the answer is from unit {body[0]}, function {body[1]}; asked were unit {asked.unit}, function {asked.function_code}; "
-            "another master may use the logger"
-        )
-    if body[1] & _EXCEPTION_BIT:
+    if body[:2] == bytes((question.unit, question.function | EXCEPTION_BIT)):
         return Refusal(body[2])
-    if body[2] != 2 * asked.count or len(body) != 3 + 2 * asked.count:
+    start = question.reply_start
+    if not body.startswith(start) or len(body) != len(start) + question.reply_data:
         raise FrameError(
-            f"the answer carries {len(body) - 3} bytes of registers and says {body[2]}; asked were {2 * asked.count}; "
-            "another master may use the logger"
+            f"the answer begins with {body[: len(start)].hex(' ')} and has {len(body)} bytes; expected were {start.hex(' ')} and "
+            f"{len(start) + question.reply_data}; another master may use the logger"
         )
-    return [int.from_bytes(body[place : place + 2], "big") for place in range(3, len(body), 2)]
+    return Answer(body[len(start) :])
 
 
 def _logger_code(rtu: bytes) -> LoggerCode:
@@ -194,8 +170,10 @@ def _without_crc(rtu: bytes) -> bytes:
 
     Some loggers take the frame's CRC once more over frame and CRC, which always comes out as two zeros, and append that too.
     """
-    size = _SHORTEST_RTU if rtu[1] & _EXCEPTION_BIT else _SHORTEST_RTU + rtu[2]
+    size = _SHORTEST_RTU if rtu[1] & EXCEPTION_BIT else _CONFIRMED_RTU
+    if rtu[1] in {READ_HOLDING, READ_INPUT}:
+        size = _SHORTEST_RTU + rtu[2]
     frame, rest = rtu[:size], rtu[size:]
-    if len(frame) < size or rest not in {b"", b"\0\0"} or crc16(frame[:-2]) != frame[-2:]:
+    if len(frame) < size or rest not in {b"", b"\0\0"} or crc16(frame) != 0:
         raise FrameError(f"the Modbus frame {rtu.hex(' ')} is incomplete or has a wrong CRC")
     return frame[:-2]

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 from pysolarmanv5 import PySolarmanV5Async
+from umodbus.client.serial.redundancy_check import get_crc
 
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.modbus import RefusedAddressError
@@ -214,14 +215,14 @@ async def test_a_late_answer_is_never_taken_for_a_later_request() -> None:
         writer.write(b"".join(late) + answer)
         late.clear()
 
-    async with served(handler=slow, timeout_s=0.02) as (bus, logger):
+    async with served(handler=slow, timeout_s=0.1) as (bus, logger):
         outcomes: list[int | str] = []
-        for address in range(120):
+        for address in range(45):
             try:
                 outcomes += await bus.read(1, HOLDING, address=address, count=1)
             except DriverError as error:
                 outcomes.append(error.kind)
-        wanted = ["timeout" if address % 3 == 2 else 2000 + address for address in range(120)]
+        wanted = ["timeout" if address % 3 == 2 else 2000 + address for address in range(45)]
         assert outcomes == wanted
 
 
@@ -298,3 +299,47 @@ async def test_the_slower_wish_of_two_devices_holds() -> None:
         for _ in range(3):
             await bus.read(1, HOLDING, address=0, count=1)
         assert asyncio.get_running_loop().time() - began >= 0.06
+
+
+# --- writing --------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_write_is_confirmed() -> None:
+    async def confirm(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        body = asked.rtu[:6]
+        writer.write(response(body + bytes(get_crc(body)), sequence=asked.sequence))
+
+    async with served(handler=confirm) as (bus, logger):
+        await bus.write(1, address=245, words=[50], function_code=6)
+        await bus.write(1, address=60, words=[1, 2], function_code=16)
+        assert [asked.rtu[:-2].hex() for asked in logger.asked] == ["010600f50032", "0110003c00020400010002"]
+
+
+async def test_a_write_is_refused_or_answered_with_something_else() -> None:
+    answers = [exception(1, 6, 3), registers(1, 3, [50])]
+
+    async def other(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(answers.pop(0), sequence=asked.sequence))
+
+    async with served(handler=other) as (bus, _):
+        with pytest.raises(DriverError, match="exception 3") as refused:
+            await bus.write(1, address=245, words=[50], function_code=6)
+        assert refused.value.kind == "exception"
+        with pytest.raises(DriverError, match="another master") as crossed:
+            await bus.write(1, address=245, words=[50], function_code=6)
+        assert crossed.value.kind == "malformed"
+
+
+async def test_a_write_is_never_sent_twice() -> None:
+    async def hang_up_on_writes(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.function == 6:
+            writer.close()
+        else:
+            writer.write(response(registers(1, 3, [1]), sequence=asked.sequence))
+
+    async with served(handler=hang_up_on_writes) as (bus, logger):
+        await bus.read(1, HOLDING, address=0, count=1)
+        with pytest.raises(DriverError, match="closed the connection before an answer") as raised:
+            await bus.write(1, address=245, words=[50], function_code=6)
+        assert raised.value.kind == "refused"
+        assert [asked.function for asked in logger.asked] == [3, 6]
