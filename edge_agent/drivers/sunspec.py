@@ -42,6 +42,12 @@ LOG = logging.getLogger(__name__)
 MAX_INSTANCES = 8
 """Of one model in a chain that are read: strings and modules of a battery, sensors of a station."""
 
+MAX_SILENCES = 3
+SILENCE_POLLS = 30
+"""A model that stays silent so often in a row, while the main one answers, is left alone for so many polls: each time costs a time-out."""
+
+_NO_ANSWER = frozenset({"timeout", "exception"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -121,6 +127,8 @@ class SunSpecDriver:
         self._places: dict[int, tuple[ModelPlace, ...]] = {}
         self._polls = 0
         self._told: set[str] = set()
+        self._silences: dict[ModelPlace, int] = {}
+        self._ask_again: dict[ModelPlace, int] = {}
         self.identity: Identity | None = None
 
     async def read(self) -> DeviceAnswer:
@@ -163,6 +171,7 @@ class SunSpecDriver:
             LOG.info("sunspec_oddity", extra={"unit": self._unit, "what": what})
         self.identity = await self._identify(main)
         self._chain, self._polls = chain, 0
+        self._silences, self._ask_again = {}, {}
         return chain
 
     def _no_main_model(self, chain: Chain) -> DriverError:
@@ -223,11 +232,27 @@ class SunSpecDriver:
         return is_whole
 
     async def _read_place(self, place: ModelPlace) -> DecodedModel | None:
+        """A model; None if it is not to be had. The main one's silence is the device's."""
+        if self._polls < self._ask_again.get(place, 0):
+            return None
         try:
-            return await read_model(self._bus, self._unit, place)
+            model = await read_model(self._bus, self._unit, place)
         except (RefusedAddressError, TornModelError) as error:
             self._tell(f"model {place.id} at {place.address}", why=str(error))
             return None
+        except DriverError as error:
+            if error.kind not in _NO_ANSWER or place.id in self._wanted.main:
+                raise
+            self._note_silence(place, error)
+            return None
+        self._silences.pop(place, None)
+        return model
+
+    def _note_silence(self, place: ModelPlace, error: DriverError) -> None:
+        self._tell(f"model {place.id} at {place.address}", why=str(error))
+        self._silences[place] = self._silences.get(place, 0) + 1
+        if self._silences[place] >= MAX_SILENCES:
+            self._ask_again[place] = self._polls + SILENCE_POLLS
 
     def _tell(self, what: str, *, why: str = "the chain of models is damaged there") -> None:
         """Say once in the log what is lost."""

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.modbus import RefusedAddressError
-from edge_agent.drivers.sunspec import SunSpecDriver
+from edge_agent.drivers.sunspec import MAX_SILENCES, SILENCE_POLLS, SunSpecDriver
 from edge_agent.drivers.sunspec_chain import Chain, bases_with, find_chain, find_units
 from edge_agent.profiles.model import RegisterFunction
 from shared.enums import DeviceType, Quality
@@ -218,6 +218,35 @@ async def test_a_refused_main_model_is_replaced_by_another(caplog: pytest.LogCap
     answer = await driver.read()
     assert (answer.values["ac_power_kw"], answer.quality) == (4.811, Quality.PARTIAL)
     assert "model 103 at 40070" in {vars(record).get("what") for record in caplog.records}
+
+
+@pytest.mark.parametrize("kind", ["timeout", "exception"])
+async def test_a_model_that_stays_silent_is_left_alone_for_a_while(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    inputs = model_words(160, {"N": Decimal(1)}, modules=[{"DCW": Decimal(4900)}])
+    bus = WordyBus(image(COMMON, INVERTER, inputs), kind=kind)
+    driver = SunSpecDriver(bus, 1, device_type=DeviceType.INVERTER)
+    assert (await driver.read()).values["dc_power_kw.pv1"] == 4.9
+    whole = dict(bus.holding)
+    del bus.holding[40002 + len(COMMON) + len(INVERTER) + 12]
+    bus.reads.clear()
+    for _ in range(MAX_SILENCES + SILENCE_POLLS - 1):
+        answer = await driver.read()
+        assert (answer.values["ac_power_kw"], answer.quality) == (4.82, Quality.PARTIAL)
+    assert len([address for *_, address, _ in bus.reads if address == 40122]) == MAX_SILENCES
+    bus.holding = whole
+    assert (await driver.read()).values["dc_power_kw.pv1"] == 4.9
+    assert Quality.PARTIAL not in (await driver.read()).quality
+    assert len([record for record in caplog.records if record.message == "sunspec_lost"]) == 1
+
+
+async def test_the_silence_of_the_main_model_is_the_devices() -> None:
+    bus = WordyBus(image(COMMON, INVERTER))
+    driver = SunSpecDriver(bus, 1, device_type=DeviceType.INVERTER)
+    await driver.read()
+    bus.holding = {}
+    with pytest.raises(DriverError, match="nothing at 40070") as caught:
+        await driver.read()
+    assert caught.value.kind == "timeout"
 
 
 async def test_a_damaged_chain_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
