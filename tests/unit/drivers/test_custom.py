@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,3 +311,25 @@ async def test_a_plug_in_that_cannot_close_is_logged(caplog: pytest.LogCaptureFi
         await PluginDriver(Says({}, on_close=OSError("stuck")), plugin="plug-in 'x'").close()
     assert [record.message for record in caplog.records] == ["plugin_not_closed"]
     assert "OSError: stuck" in vars(caplog.records[0])["error"]
+
+
+# --- the example of the documentation -------------------------------------------------------------------------------------------------
+
+
+def example() -> str:
+    readme = (Path(__file__).parents[3] / "edge_agent" / "drivers" / "README.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    return str(block)
+
+
+async def test_the_documented_plug_in_works(drivers: CustomDrivers, packages: Path) -> None:
+    install(packages, "solarhub-w1", example(), w1_thermometer="build")
+    sensor = packages / "temperature"
+    connection = {"driver": "w1_thermometer", "file": str(sensor)}
+    driver = drivers.build(device(connection=connection, device_type="sensor"))
+    with pytest.raises(DriverError, match="is the sensor connected"):
+        await driver.read()
+    sensor.write_text("31437\n")
+    assert await driver.read() == DeviceAnswer({"ambient_temperature_c": 31.437})
+    await driver.close()
+    assert "connection.file = None" in refusal(drivers, connection={"driver": "w1_thermometer"})
