@@ -6,6 +6,7 @@ purpose: what a broker has queued while the agent was away would arrive with an 
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 from contextlib import AsyncExitStack
@@ -17,8 +18,9 @@ import aiomqtt
 
 from edge_agent.clock import Clock
 from edge_agent.drivers.base import DeviceAnswer, DriverError
-from edge_agent.drivers.mqtt_codec import BoundMap, PayloadError, decode
+from edge_agent.drivers.mqtt_codec import BoundMap, PayloadError, decode, decode_sparkplug
 from edge_agent.drivers.pushed import PushedValues
+from edge_agent.drivers.sparkplug import NAMESPACE, SparkplugNode, rebirth_request
 from edge_agent.profiles.topics import Request
 
 STALE_INTERVALS = 3
@@ -29,6 +31,8 @@ BACKOFF_LAST_S = 60.0
 KEEPALIVE_S = 30
 GOODBYE_TIMEOUT_S = 2.0
 QOS = 1
+REBIRTH_PAUSE_S = 10.0
+"""After which a node that has not answered is asked for its birth again."""
 _FILTERS_SHOWN = 4
 
 _CONNECTION_REFUSED_CODES = frozenset({4, 5, 134, 135})
@@ -98,6 +102,8 @@ class MqttDriver:
         )
         self._clock = clock
         self._status_topic = status_topic
+        self._node = SparkplugNode()
+        self._rebirth_from = -math.inf
         self._refusal: str | None = None
         self._trouble = "no message yet"
         self._first_message = asyncio.Event()
@@ -185,7 +191,31 @@ class MqttDriver:
                 asking = asyncio.create_task(self._repeat(client, topic, request))
                 stack.push_async_callback(_end, asking)
             async for message in client.messages:
-                self._take(str(message.topic), message.payload, is_retained=message.retain)
+                topic = str(message.topic)
+                if topic.startswith(f"{NAMESPACE}/"):
+                    await self._take_sparkplug(client, topic, message.payload)
+                else:
+                    self._take(topic, message.payload, is_retained=message.retain)
+
+    async def _take_sparkplug(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
+        try:
+            decoded, news = decode_sparkplug(self._topics, topic, payload, node=self._node)
+        except PayloadError as error:
+            self._trouble = str(error)
+            return
+        now = self._clock.monotonic()
+        if decoded.is_online is not None:
+            self._pushed.announce(NAMESPACE, is_online=decoded.is_online, overrules=True)
+        if news.starts_over:
+            self._pushed.forget_unchanged()
+        if self._pushed.take(decoded, now):
+            self._first_message.set()
+        if not news.needs_birth or now < self._rebirth_from:
+            return
+        self._rebirth_from = now + REBIRTH_PAUSE_S
+        self._trouble = "a message was missed; the edge node was asked to say everything again"
+        _, group, _, edge_node, *_ = topic.split("/")
+        await client.publish(f"{NAMESPACE}/{group}/NCMD/{edge_node}", rebirth_request(), qos=0, retain=False)
 
     async def _repeat(self, client: aiomqtt.Client, topic: str, request: Request) -> None:
         while True:
@@ -217,6 +247,7 @@ class MqttDriver:
     def _note_failure(self, error: Exception) -> None:
         self._client = None
         self._pushed.forget_unchanged()
+        self._node.forget()
         code = getattr(error, "rc", None)
         number = getattr(code, "value", code)
         if isinstance(error, aiomqtt.MqttCodeError) and number in _CONNECTION_REFUSED_CODES:

@@ -26,13 +26,15 @@ from edge_agent.drivers.json_values import (
     value_of,
     with_defaults,
 )
+from edge_agent.drivers.sparkplug import News, SparkplugNode
 from edge_agent.profiles.mapped import PLACEHOLDER
 from edge_agent.profiles.topics import Availability, PayloadFormat, Request, TopicMap
 from shared.enums import DeviceType
 from shared.readings import Value
 
-__all__ = ["BoundMap", "Decoded", "PayloadError", "TemplateError", "bind", "decode", "matches", "named_values"]
+__all__ = ["BoundMap", "Decoded", "PayloadError", "TemplateError", "bind", "decode", "decode_sparkplug", "matches"]
 
+_SPARKPLUG_LEVELS = 5
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -52,6 +54,7 @@ class BoundEntry:
     root: tuple[str, ...]
     is_partial: bool
     stamp: BoundStamp | None
+    device: str
     values: tuple[BoundValue, ...]
 
     @property
@@ -120,6 +123,7 @@ def bind(topic_map: TopicMap, names: Mapping[str, object], *, device_type: Devic
             root=steps_of(entry.root, given),
             is_partial=entry.is_partial,
             stamp=bind_stamp(entry.stamp, given),
+            device=fill(entry.device, given, open_as="", forbidden="+#/\0"),
             values=bind_values(entry.values, given, device_type=device_type),
         )
         for entry in topic_map.entries
@@ -165,20 +169,35 @@ def decode(bound: BoundMap, topic: str, payload: bytes, *, now: datetime = _NO_T
     return Decoded(values, overlay=overlay, captures=captures)
 
 
-def named_values(bound: BoundMap, topic: str, named: Mapping[str, object]) -> Decoded:
-    """Values of a Sparkplug message whose metrics have been given their names.
+def decode_sparkplug(bound: BoundMap, topic: str, payload: bytes, *, node: SparkplugNode) -> tuple[Decoded, News]:
+    """Values of one message of a Sparkplug edge node, and what it means for those before it.
 
     Raises:
-        PayloadError: if a metric is no such value.
+        PayloadError: if it is no Sparkplug message, or a metric is no such value.
     """
+    _, _, kind, _, *rest = topic.split("/") + [""] * _SPARKPLUG_LEVELS
+    device = rest[0]
+    news = node.take(kind, device, payload, topic)
     values: dict[str, Value] = {}
+    overlay: frozenset[str] = frozenset()
+    is_concerned = False
     for entry in bound.entries:
-        if entry.format is PayloadFormat.SPARKPLUG and matches(entry.topic, topic):
-            for value in entry.values:
-                name = ".".join(value.path)
-                if name in named:
-                    values[value.spec.metric] = value_of(value.spec, named[name], topic)
-    return Decoded(values)
+        if entry.format is not PayloadFormat.SPARKPLUG or not matches(entry.topic, topic):
+            continue
+        overlay |= entry.keys
+        if entry.device != device and not (kind == "NDEATH" and news.is_online is False):
+            continue
+        is_concerned = True
+        found = ((value, ".".join(value.path)) for value in entry.values)
+        values |= {
+            value.spec.metric: value_of(value.spec, news.values[name], topic)
+            for value, name in found
+            if name in news.values
+        }
+    is_online = news.is_online if is_concerned else None
+    # A node that is heard without a gap has nothing new to say of the values that it does not repeat.
+    is_heard = kind.endswith(("BIRTH", "DATA")) and not news.needs_birth
+    return Decoded(values, overlay=overlay if is_heard else frozenset(), is_online=is_online), news
 
 
 def matches(topic_filter: str, topic: str) -> bool:

@@ -43,6 +43,7 @@ class TopicEntry(ProfilePart):
         is_partial: a message carries only what has changed (`partial` in the file): what it lacks is as it was, and as new as the message.
         repeats: the topic says again what another one says too; a device may be set to use either.
         stamp: where a message says how old it is.
+        device: of a Sparkplug edge node; empty for the node itself.
     """
 
     topic: str = Field(min_length=1)
@@ -51,12 +52,13 @@ class TopicEntry(ProfilePart):
     is_partial: bool = Field(alias="partial", default=False)
     repeats: bool = False
     stamp: Stamp | None = None
+    device: str = ""
     values: tuple[MappedValue, ...] = Field(alias="value", min_length=1)
 
     @property
     def templates(self) -> tuple[str, ...]:
         """Texts with names in braces, besides the topic."""
-        own = (self.root, *(self.stamp.templates if self.stamp else ()))
+        own = (self.root, self.device, *(self.stamp.templates if self.stamp else ()))
         return own + tuple(template for value in self.values for template in value.templates)
 
     @field_validator("root")
@@ -73,6 +75,8 @@ class TopicEntry(ProfilePart):
                 )
         if self.format is not PayloadFormat.JSON and (self.root or self.stamp or self.is_partial):
             raise ValueError(f"root, stamp and partial belong to JSON, not to a {self.format.value} payload")
+        if self.format is not PayloadFormat.SPARKPLUG and self.device:
+            raise ValueError(f"device belongs to Sparkplug, not to a {self.format.value} payload")
         if self.format is not PayloadFormat.JSON and any(any(value.templates[1:]) for value in self.values):
             raise ValueError(f"minus, unit_path and only_if belong to JSON, not to a {self.format.value} payload")
         return self

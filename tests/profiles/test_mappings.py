@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parent / "mappings"
 CAPTURES = Path(__file__).parent / "captures"
 MQTT = sorted((FOLDER / "mqtt").glob("*.json"))
 HTTP = sorted((FOLDER / "http").glob("*.json"))
-SPOKEN_BY_OTHERS = {"irradiance_json"}
-"""Conventions of our own, whose samples stand beside the codec's tests."""
+SPOKEN_BY_OTHERS = {"irradiance_json", "sparkplug_b"}
+"""Samples stand beside the tests of the codecs."""
 
 
 def sample(path: Path) -> dict[str, Any]:
