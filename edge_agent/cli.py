@@ -23,7 +23,7 @@ from edge_agent.enrol import (
     load_credential,
 )
 from edge_agent.errors import EdgeError
-from edge_agent.installer.cli import device_app
+from edge_agent.installer.add_cli import device_app
 from edge_agent.installer.profile_cli import profiles_app
 from edge_agent.simulate import simulate_command
 from edge_agent.store.file import StoreFile

@@ -15,14 +15,16 @@ from edge_agent.errors import ConfigError
 from edge_agent.profiles.lint import lint
 from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.profiles.model import Profile
+from edge_agent.profiles.requests import HttpMap
 from edge_agent.profiles.topics import TopicMap
 
 MODBUS = "modbus"
 MQTT = "mqtt"
-_MODELS: Mapping[str, type[BaseModel]] = {MODBUS: Profile, MQTT: TopicMap}
+HTTP = "http"
+_MODELS: Mapping[str, type[BaseModel]] = {MODBUS: Profile, MQTT: TopicMap, HTTP: HttpMap}
 """How each kind of file is read; the kind is the name of the folder that the file lies in, Modbus where it is none of these."""
 
-Shown = Profile | TopicMap
+Shown = Profile | TopicMap | HttpMap
 """A profile of any kind."""
 
 _SHOWN_CHARACTERS = 80
@@ -33,7 +35,7 @@ class Entry:
     """One profile in a list.
 
     Attributes:
-        kind: `modbus`, `mqtt` or `sunspec`.
+        kind: `modbus`, `mqtt`, `http` or `sunspec`.
         trouble: why the file cannot be used; "" for a sound one.
     """
 
@@ -75,7 +77,8 @@ def entries(library: ProfileLibrary) -> tuple[Entry, ...]:
     )
     modbus = (_entry(name, MODBUS, library.modbus) for name in library.modbus_names())
     mqtt = (_entry(name, MQTT, library.mqtt) for name in library.mqtt_names())
-    return (sunspec, *modbus, *mqtt)
+    http = (_entry(name, HTTP, library.http) for name in library.http_names())
+    return (sunspec, *modbus, *mqtt, *http)
 
 
 def show(library: ProfileLibrary, name: str) -> Shown:
@@ -84,8 +87,9 @@ def show(library: ProfileLibrary, name: str) -> Shown:
     Raises:
         ConfigError: if there is none of this name, or its file is broken.
     """
-    if name in library.mqtt_names() and name not in library.modbus_names():
-        return library.mqtt(name)
+    for names, load in ((library.mqtt_names, library.mqtt), (library.http_names, library.http)):
+        if name in names() and name not in library.modbus_names():
+            return load(name)
     return library.modbus(name)
 
 

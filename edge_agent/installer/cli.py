@@ -9,24 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_agent.clock import SystemClock
-from edge_agent.drivers.base import DriverError
-from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.errors import EdgeError
-from edge_agent.installer.address import EXAMPLES, DeviceAddress, parse_address
-from edge_agent.installer.detect import Match, detect
+from edge_agent.installer.address import EXAMPLES
+from edge_agent.installer.asking import AUTO, Asked, read_once
 from edge_agent.installer.endings import EXIT_ERROR, UsageError, exit_code_of, fail, quiet
-from edge_agent.installer.reading import DeviceReport, known_types, read_device
+from edge_agent.installer.reading import DeviceReport
 from edge_agent.installer.scan import FoundDevice, Progress, Scanner
 from edge_agent.installer.scan_plan import PORTS, RATES
-from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
 from shared.enums import DeviceType
 
-AUTO = "auto"
 _TERMINAL_WIDTH = 79
-DEFAULT_UNIT = 1
-"""Where neither the installer nor the profile names one."""
 
 device_app = typer.Typer(help="Find devices, read one once, judge what it says.", no_args_is_help=True)
 
@@ -67,48 +60,12 @@ def read_command(
     Exit codes: 0 values were read, 1 the device gave none, 2 the command is wrong.
     """
     quiet()
+    asked = Asked(url, profile, unit, device_type, logger_serial, folder)
     try:
-        library = ProfileLibrary(folder)
-        address = addressed(url, profile=profile, unit=unit, logger_serial=logger_serial, library=library)
-        report = asyncio.run(read_once(address, profile, library=library, device_type=device_type))
+        report = asyncio.run(read_once(asked))
     except EdgeError as error:
         fail(error, as_json=as_json, code=exit_code_of(error))
     typer.echo(json.dumps(report.to_json(raw=raw)) if as_json else report_text(report, raw=raw))
-
-
-def addressed(
-    url: str, *, profile: str, unit: int | None, logger_serial: int | None, library: ProfileLibrary
-) -> DeviceAddress:
-    """The address with the unit to ask: the installer's, else the profile's usual one, else 1.
-
-    Raises:
-        EdgeError: if the URL is none, or the profile is not known.
-    """
-    address = parse_address(url, unit=DEFAULT_UNIT if unit is None else unit, logger_serial=logger_serial)
-    if unit is not None or profile in {AUTO, SUNSPEC} or not address.has_units:
-        return address
-    usual = library.modbus(profile).connection.default_unit
-    return address if usual is None else address.with_unit(usual)
-
-
-async def read_once(
-    address: DeviceAddress, profile: str, *, library: ProfileLibrary, device_type: DeviceType | None = None
-) -> DeviceReport:
-    """Read one device, with the profile that is named or that fits.
-
-    Args:
-        address: of the device, with the unit to ask.
-        profile: name, or "auto".
-        library: profiles to choose from.
-        device_type: the only one to read; None for all.
-
-    Raises:
-        EdgeError: if it cannot be read.
-    """
-    async with Session(address, clock=SystemClock(), library=library) as session:
-        name = profile if profile != AUTO else await _fitting_profile(session)
-        types = (device_type,) if device_type is not None else known_types(session, name)
-        return await read_device(session, name, device_types=types)
 
 
 @device_app.command("scan")
@@ -193,30 +150,6 @@ def found_text(device: FoundDevice) -> str:
     names = " ".join(text for text in device.identity.values() if text)
     fits = device.profile or " or ".join(match.profile for match in device.profiles) or "no profile that is known"
     return f"{device.url}{unit}: {device.note or fits}{f' ({names})' if names else ''}"
-
-
-async def _fitting_profile(session: Session) -> str:
-    unit = int(session.address.connection.get("slave_id", DEFAULT_UNIT))
-    matches = await detect(session, unit)
-    if not matches:
-        raise DriverError(
-            f"profile = 'auto': {session.address.shown} unit {unit} answers, but neither as {SUNSPEC} nor in the identity registers of a "
-            "known profile; name the profile (`solarhub-edge profiles list`)",
-            retry=False,
-            kind="identity",
-        )
-    best = [match for match in matches if match.checks == matches[0].checks]
-    if len(best) > 1:
-        raise DriverError(
-            f"profile = 'auto': {session.address.shown} unit {unit} fits {_names(best)} equally well; name one of them",
-            retry=False,
-            kind="identity",
-        )
-    return best[0].profile
-
-
-def _names(matches: list[Match]) -> str:
-    return ", ".join(f"{match.profile} ({match.title})" for match in matches)
 
 
 def report_text(report: DeviceReport, *, raw: bool = False) -> str:

@@ -210,6 +210,8 @@ def known_types(session: Session, profile: str) -> tuple[DeviceType, ...]:
         return DEVICE_TYPES if profile == SUNSPEC else session.library.modbus(profile).device_types
     if session.address.protocol is ProtocolType.MQTT:
         return session.library.mqtt(profile).read_for
+    if session.address.protocol is ProtocolType.HTTP:
+        return session.library.http(profile).read_for
     return (DeviceType.INVERTER, DeviceType.BATTERY)
 
 
