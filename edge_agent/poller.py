@@ -27,8 +27,8 @@ from shared.wire import EdgePlan, NewestReading, PlanDevice
 LOG = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 2.0
-USUAL_BACKOFF_S = 60.0
-"""A device that comes back is heard within this time, if asking it in vain is cheap."""
+USUAL_BACKOFF_S = 45.0
+"""A device that comes back is heard within a minute, the wait for its next slot included, if asking it in vain is cheap."""
 
 LONGEST_BACKOFF_S = 300.0
 PROBE_SHARE = 20
@@ -222,17 +222,23 @@ class Poller:
             # An answer that takes longer than its slot is dated within it: it was measured somewhere in between, and two
             # readings of a device never bear the same moment.
             latest_ms = slot_ms + interval_ms - 1 - self._timeline.boot.offset_ms
-            may_pass = await self._ask(driver, device, latest_ms=latest_ms)
+            error = await self._ask(driver, device, latest_ms=latest_ms)
             ended_ms = monotonic_ms(self._clock)
-            failures = self.live[device.id].failures
-            pause_s = backoff_s(failures, (ended_ms - began_ms) / 1000) if may_pass else LONGEST_BACKOFF_S
+            pause_s = self._pause_s(device, error, attempt_s=(ended_ms - began_ms) / 1000)
             not_before_ms = ended_ms + round(pause_s * 1000)
 
-    async def _ask(self, driver: Driver, device: PlanDevice, *, latest_ms: int) -> bool:
+    def _pause_s(self, device: PlanDevice, error: DriverError | None, *, attempt_s: float) -> float:
+        """How long to leave the device alone. An attempt that waited for its turn on a bus was not all the device's cost."""
+        if error is not None and not error.retry:
+            return LONGEST_BACKOFF_S  # asking again is of no use before somebody has acted
+        is_rationed = error is not None and error.is_rationed
+        return backoff_s(self.live[device.id].failures, 0.0 if is_rationed else attempt_s)
+
+    async def _ask(self, driver: Driver, device: PlanDevice, *, latest_ms: int) -> DriverError | None:
         """Read a device once.
 
         Returns:
-            False if asking again is of no use before somebody has acted.
+            Why there was no answer.
         """
         began = self._clock.monotonic()
         try:
@@ -240,16 +246,16 @@ class Poller:
                 answer = await driver.read()
         except DriverError as error:
             self._take_failure(device, str(error), kind=error.kind, latest_ms=latest_ms)
-            return error.retry
+            return error
         except TimeoutError:
-            message = f"no answer and no error within {READ_LIMIT_S:g} s"
-            self._take_failure(device, message, kind="stuck", latest_ms=latest_ms)
-        else:
-            latency_ms = (self._clock.monotonic() - began) * 1000
-            self._take_answer(device, answer, latency_ms=latency_ms, latest_ms=latest_ms)
+            stuck = DriverError(f"no answer and no error within {READ_LIMIT_S:g} s", retry=True, kind="stuck")
+            self._take_failure(device, str(stuck), kind=stuck.kind, latest_ms=latest_ms)
+            return stuck
         finally:
             self._progress.beat("poll")
-        return True
+        latency_ms = (self._clock.monotonic() - began) * 1000
+        self._take_answer(device, answer, latency_ms=latency_ms, latest_ms=latest_ms)
+        return None
 
     async def _wait_for_slot(self, interval_ms: int, last_ms: int | None, not_before_ms: int) -> None:
         """Sleep until the next slot after `not_before_ms` (monotonic), whatever happens to the clock meanwhile."""

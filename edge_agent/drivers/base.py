@@ -15,6 +15,7 @@ class DriverError(EdgeError):
     Attributes:
         retry: True when the same read may succeed later (time-out, busy bus, asleep); False when somebody must act first (wrong
             profile, refused credential).
+        is_rationed: True if the driver itself sees to it that asking in vain costs the other devices little.
         kind: stable short word for logs and counters: `timeout`, `refused`, `exception`, `malformed`, `stale`, `identity`, `config`.
     """
 
@@ -22,6 +23,7 @@ class DriverError(EdgeError):
         super().__init__(message)
         self.retry = retry
         self.kind = kind
+        self.is_rationed = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ Time-outs and gaps are real seconds, whatever clock the agent runs on: a line do
 
 import asyncio
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.drivers import modbus_errors
@@ -52,7 +53,7 @@ _FRAME_BYTES = 17  # of request and answer without registers, at most
 
 
 class LineBus:
-    """A bus over any line; what it keeps of a unit it keeps for as long as it lives.
+    """A bus over any line.
 
     Args:
         line: carries the bytes.
@@ -83,7 +84,7 @@ class LineBus:
         self.counts = BusCounts()
         self._line, self._stream = line, stream
         line.on_bytes, line.on_lost = self._hear, self._lose
-        self._clock = clock
+        self._now = clock or time.monotonic
         self._queue = FairQueue()
         self._units: dict[int, UnitHealth] = {}
         self._is_raw = isinstance(stream, RtuStream)
@@ -166,6 +167,9 @@ class LineBus:
                 if not self._is_raw or question.words is not None:
                     raise
                 return await self._ask(question, health)  # not lost but damaged: what is owed for it is seen to
+        except DriverError as error:
+            error.is_rationed = True
+            raise
         finally:
             self._queue.give()
 
@@ -176,9 +180,6 @@ class LineBus:
             self._close_line()
         finally:
             self._queue.give()
-
-    def _now(self) -> float:
-        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
 
     def _check_open_to(self, question: Question, health: UnitHealth, *, began: float) -> None:
         """Spare the others what is known to be in vain.

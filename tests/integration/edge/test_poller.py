@@ -22,7 +22,7 @@ from edge_agent.supervise import Progress
 from shared.enums import Quality
 from shared.readings import Reading
 from shared.wire import EdgePlan, PlanDevice
-from tests.edge_world import GATEWAY, START, World, device, device_id, eventually, fast_clock, plan, world
+from tests.edge_world import GATEWAY, START, SteppedClock, World, device, device_id, eventually, fast_clock, plan, world
 
 Say = Callable[[], DeviceAnswer]
 
@@ -77,7 +77,7 @@ class Polling:
 async def polling(
     folder: Path,
     with_plan: EdgePlan,
-    clock: VirtualClock,
+    clock: VirtualClock | SteppedClock,
     *,
     drivers: dict[int, FakeDriver] | None = None,
     wrong: int = 0,
@@ -171,6 +171,33 @@ async def test_a_silent_device_is_recorded_at_the_change_and_then_every_five_min
         "device_silent",
         "device_back",
     ]
+
+
+@pytest.mark.parametrize(("interval_s", "night_s"), [(10, 43_200), (10, 43_237), (30, 40_001), (60, 36_059)])
+async def test_a_night_is_no_trouble(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, interval_s: float, night_s: float
+) -> None:
+    """An inverter sleeps, and is heard within a minute of waking."""
+    caplog.set_level(logging.INFO)
+    clock = SteppedClock()
+    dusk, dawn = clock.mono + 3_600, clock.mono + 3_600 + night_s
+
+    def sleep_at_night() -> DeviceAnswer:
+        if dusk <= clock.mono < dawn:
+            clock.step(3.0)  # what it takes to find nobody there
+            error = DriverError("no answer within 3 s", retry=True, kind="timeout")
+            error.is_rationed = True
+            raise error
+        return well()
+
+    driver = FakeDriver(say=sleep_at_night)
+    async with polling(tmp_path, plan(device(1, interval_s=interval_s)), clock, drivers={1: driver}) as run:
+        await eventually(lambda: clock.mono > dawn + 600)
+    awake = [reading for reading in run.of(1) if reading.values and reading.at > START + timedelta(seconds=dawn - 100)]
+    assert awake[0].at - (START + timedelta(seconds=dawn - 100)) <= timedelta(seconds=60)
+    assert len([record for record in caplog.records if record.name.startswith("edge_agent")]) <= 5
+    asked = 3.0 * (driver.reads - sum(bool(reading.values) for reading in run.of(1)))
+    assert asked <= night_s * 0.07
 
 
 async def test_a_dead_device_does_not_slow_the_living(tmp_path: Path) -> None:
