@@ -46,6 +46,9 @@ MAX_SILENCES = 3
 SILENCE_POLLS = 30
 """A model that stays silent so often in a row, while the main one answers, is left alone for so many polls: each time costs a time-out."""
 
+WALK_AGAIN_POLLS = 360
+"""A chain with something wrong in it is walked again after so many polls: the device may have been waking up at the first time."""
+
 _NO_ANSWER = frozenset({"timeout", "exception"})
 
 
@@ -140,7 +143,7 @@ class SunSpecDriver:
             DriverError: `identity` if the device is no SunSpec device of this type, `malformed` if its chain has moved; others as
                 `RegisterBus.read`.
         """
-        chain = self._chain or await self._discover()
+        chain = await self._due_chain()
         try:
             models, is_whole = await self._read_models()
         except MovedModelError:
@@ -156,6 +159,13 @@ class SunSpecDriver:
         """Let go of the connection: a device that left the plan must not hold its maker's only one; who shares it opens it again."""
         await self._bus.close()
 
+    async def _due_chain(self) -> Chain:
+        chain = self._chain
+        if chain is None:
+            return await self._discover()
+        is_odd = bool(chain.losses or chain.oddities)
+        return await self._discover() if is_odd and self._polls >= WALK_AGAIN_POLLS else chain
+
     async def _discover(self) -> Chain:
         chain = await find_chain(self._bus, self._unit, bases=self._bases)
         known = [place for place in chain.places if place.id in known_ids()]
@@ -168,7 +178,9 @@ class SunSpecDriver:
         for what in chain.losses:
             self._tell(what)
         for what in chain.oddities:
-            LOG.info("sunspec_oddity", extra={"unit": self._unit, "what": what})
+            if what not in self._told:
+                self._told.add(what)
+                LOG.info("sunspec_oddity", extra={"unit": self._unit, "what": what})
         self.identity = await self._identify(main)
         self._chain, self._polls = chain, 0
         self._silences, self._ask_again = {}, {}

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.modbus import RefusedAddressError
-from edge_agent.drivers.sunspec import MAX_SILENCES, SILENCE_POLLS, SunSpecDriver
+from edge_agent.drivers.sunspec import MAX_SILENCES, SILENCE_POLLS, WALK_AGAIN_POLLS, SunSpecDriver
 from edge_agent.drivers.sunspec_chain import Chain, bases_with, find_chain, find_units
 from edge_agent.profiles.model import RegisterFunction
 from shared.enums import DeviceType, Quality
@@ -254,6 +254,25 @@ async def test_a_damaged_chain_is_said_once(caplog: pytest.LogCaptureFixture) ->
     for _ in range(3):
         assert (await driver.read()).quality == Quality.PARTIAL
     assert [record.message for record in caplog.records] == ["sunspec_lost"]
+
+
+async def test_a_device_that_was_waking_up_is_looked_at_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Behind the inverter's model it shows zeros at first; later there are the inputs."""
+    inputs = model_words(160, {"N": Decimal(1)}, modules=[{"DCW": Decimal(4900)}])
+    awake = image(COMMON, INVERTER, inputs)
+    bus = FakeBus(awake | {address: 0 for address in awake if address >= 40122})
+    driver = SunSpecDriver(bus, 1, device_type=DeviceType.INVERTER)
+    with caplog.at_level(logging.INFO):
+        for _ in range(WALK_AGAIN_POLLS + 1):
+            await driver.read()
+    assert [record.message for record in caplog.records] == ["sunspec_oddity"]
+    bus.holding = awake
+    answers = [await driver.read() for _ in range(WALK_AGAIN_POLLS)]
+    assert answers[-1].values["dc_power_kw.pv1"] == 4.9
+    bus.reads.clear()
+    for _ in range(WALK_AGAIN_POLLS + 1):
+        await driver.read()
+    assert len(bus.reads) == 2 * (WALK_AGAIN_POLLS + 1), "a sound chain is not walked again"
 
 
 async def test_what_was_lost_is_told_to_who_misses_it() -> None:
