@@ -370,7 +370,7 @@ def _spread(address: int, number: int, *, count: int) -> dict[int, int]:
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("profile", NAMES)
 async def test_random_images_read_as_the_package_reads_them(profile: str, seed: int) -> None:
     words = image_of(profile, random.Random(seed))  # noqa: S311 - test data
