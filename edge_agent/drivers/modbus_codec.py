@@ -1,6 +1,6 @@
 """Words of a device -> values of the catalogue, and back. Pure.
 
-Scaling is decimal: a counter of 1234 tenths is 123.4, not 123.40000000000001.
+Scaling is exact: a counter of 1234 tenths is 123.4, not 123.40000000000001.
 """
 
 import math
@@ -38,15 +38,19 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
         return _codes(raw, row)
     if row.states:
         return row.states.get(_integer(raw, row.type), OperatingState.UNKNOWN).value
-    number = shortest_float32(raw) if row.type is RegisterType.F32 else Decimal(_integer(raw, row.type))
+    number = shortest_float32(raw) if row.type is RegisterType.F32 else _integer(raw, row.type)
     if number is None:
         return None
     if row.sign_from is not None:
         number = abs(
             number
         )  # newer firmware may sign what older firmware gave as a magnitude: one of the two signs counts
-    scaled = (number * row.scale + row.shift) * row.factor
-    return float(-scaled if is_negative else scaled) + 0.0  # + 0.0: a negated zero is a zero
+    if isinstance(number, Decimal):
+        value = float((number * row.scale + row.shift) * row.factor)
+    else:
+        slope, base, divisor = row.line
+        value = (number * slope + base) / divisor
+    return (-value if is_negative else value) + 0.0  # + 0.0: a negated zero is a zero
 
 
 def encode(row: Row, value: Value, *, order: WordOrder) -> tuple[int, ...]:
@@ -131,16 +135,14 @@ def _unsigned(words: Sequence[int], *, order: WordOrder) -> int:
 
 
 def _raw_of_words(row: Row, words: Sequence[int], *, order: WordOrder) -> int:
-    raw = _unsigned(words, order=order)
+    raw = words[0] if len(words) == 1 else _unsigned(words, order=order)
     if row.type is RegisterType.U8_HIGH:
         return raw >> 8
     return raw & 0xFF if row.type is RegisterType.U8_LOW else raw
 
 
 def _is_missing(row: Row, raw: int) -> bool:
-    if raw in row.sentinels or (raw == 0 and (row.zero_is_missing or row.type.zero_is_missing)):
-        return True
-    return row.max_raw is not None and _integer(raw, row.type) > row.max_raw
+    return raw in row.missing or (row.max_raw is not None and _integer(raw, row.type) > row.max_raw)
 
 
 def _integer(raw: int, kind: RegisterType) -> int:

@@ -130,7 +130,10 @@ class Request:
 
     def words_of(self, row: Row, registers: Sequence[int]) -> tuple[int, ...]:
         """The row's words, in the row's order, out of this request's answer."""
-        return tuple(registers[address - self.address] for address in row.words)
+        if row.addresses:
+            return tuple(registers[address - self.address] for address in row.addresses)
+        start = row.first - self.address
+        return tuple(registers[start : start + len(row.words)])
 
 
 def plan(

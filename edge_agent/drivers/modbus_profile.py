@@ -245,8 +245,7 @@ class ProfileDriver:
                 if not modbus_codec.is_in_range(row, value, rated_kw=self._rated_kw):
                     quality |= Quality.OUT_OF_RANGE
         for row in self._rows:
-            is_wanted = row.poll is poll and _may_apply(row, self._nature, answers.places)
-            if is_wanted and row.key not in values:
+            if row.poll is poll and row.key not in values and _may_apply(row, self._nature, answers.places):
                 values[row.key] = None
                 quality |= Quality.PARTIAL
         return values, quality
@@ -272,6 +271,8 @@ def _is_ours(check: IdentityCheck, said: int | str) -> bool:
 
 def _applies(row: Row, poll: PollClass, words: Words) -> bool | None:
     """Whether the row's conditions of one class hold; None, which does not count as applying, if a register of them is unknown."""
+    if not row.when:
+        return True
     conditions = [condition for condition in row.when if condition.poll is poll]
     known = [condition for condition in conditions if condition.place in words]
     if not all(condition.holds(words[condition.place]) for condition in known):

@@ -1,7 +1,9 @@
 """One value of a device: where it lies, what its words mean, when it is there at all."""
 
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
+from math import lcm
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -206,7 +208,7 @@ class Row(ProfilePart):
     read_for: tuple[DeviceType, ...] = Field(alias="for", min_length=1)
     note: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the value: the metric's key, or the term."""
         return self.metric or self.term
@@ -233,7 +235,7 @@ class Row(ProfilePart):
         first = self.address or 0
         return tuple(range(first, first + (self.type.fixed_words or self.count or 1)))
 
-    @property
+    @cached_property
     def first(self) -> int:
         """Lowest address."""
         return min(self.words)
@@ -257,6 +259,19 @@ class Row(ProfilePart):
     def shift(self) -> Decimal:
         """Added to a number in `unit` before `factor`: `offset`, and where the unit's zero lies elsewhere."""
         return self.offset + conversion(self.unit or "", self.kept_unit)[1]
+
+    @cached_property
+    def line(self) -> tuple[int, int, int]:
+        """Slope, base and divisor: (raw x slope + base) / divisor is the kept number, rounded once and so exact to the last bit."""
+        slope = Fraction(self.scale) * Fraction(self.factor)
+        base = Fraction(self.shift) * Fraction(self.factor)
+        divisor = lcm(slope.denominator, base.denominator)
+        return int(slope * divisor), int(base * divisor), divisor
+
+    @cached_property
+    def missing(self) -> frozenset[int]:
+        """Raw words, as one unsigned number, that mean "not available"."""
+        return frozenset(self.sentinels) | ({0} if self.zero_is_missing or self.type.zero_is_missing else frozenset())
 
     @property
     def is_numeric(self) -> bool:
