@@ -38,7 +38,9 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
         return _codes(raw, row)
     if row.states:
         return row.states.get(_integer(raw, row.type), OperatingState.UNKNOWN).value
-    number = shortest_float32(raw) if row.type is RegisterType.F32 else _integer(raw, row.type)
+    number: Decimal | int | None = _integer(raw, row.type)
+    if row.type is RegisterType.F32:
+        number = shortest_float32(raw)
     if number is None:
         return None
     if row.sign_from is not None:
