@@ -1,6 +1,7 @@
 """From a device of the plan to its driver; endpoints are shared."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from edge_agent.clock import Clock
@@ -17,7 +18,7 @@ from edge_agent.drivers.connection import (
 from edge_agent.drivers.custom import CustomDrivers
 from edge_agent.drivers.endpoints import Endpoints
 from edge_agent.drivers.http_connection import HttpEndpoints
-from edge_agent.drivers.modbus import RegisterBus
+from edge_agent.drivers.modbus import LineBus, RegisterBus
 from edge_agent.drivers.modbus_profile import ProfileDriver
 from edge_agent.drivers.modbus_refusals import NoNotes, Notes
 from edge_agent.drivers.mqtt import BrokerAddress, MqttDriver
@@ -35,6 +36,18 @@ SUNSPEC = "sunspec"
 
 BusTap = Callable[[RegisterBus], RegisterBus]
 """Wraps a bus, so that its reads pass through the wrapper."""
+
+
+_MODBUS = (ProtocolType.MODBUS_TCP, ProtocolType.MODBUS_RTU)
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusEndpoint:
+    """Where the registers of a device are; `profile` is None for a SunSpec device."""
+
+    bus: LineBus
+    connection: ModbusConnection
+    profile: Profile | None
 
 
 class DriverFactory:
@@ -96,24 +109,38 @@ class DriverFactory:
         """What was counted on each Modbus endpoint; see `edge_agent.drivers.endpoints`."""
         return self._endpoints.statistics()
 
-    def _modbus_driver(self, device: PlanDevice) -> Driver:
+    def modbus(self, device: PlanDevice) -> ModbusEndpoint:
+        """Where the registers of a Modbus device are; the endpoint is shared with its driver.
+
+        Raises:
+            DriverError: `config`, if it is no Modbus device, or is described wrongly.
+        """
+        if device.protocol not in _MODBUS:
+            raise _config_error(
+                device, f"protocol = {device.protocol.value!r} has no Modbus registers that could be written"
+            )
         is_serial = device.protocol is ProtocolType.MODBUS_RTU
         connection = parse_connection(
             ModbusRtuConnection if is_serial else ModbusTcpConnection, device.connection, device=device.name
         )
-        if device.profile == SUNSPEC:
-            _check_type(device, DEVICE_TYPES)
+        profile = None if device.profile == SUNSPEC else self._modbus_profile(device)
+        _check_type(device, DEVICE_TYPES if profile is None else profile.device_types)
+        return ModbusEndpoint(self._endpoints.bus(connection, profile=profile), connection, profile)
+
+    def _modbus_driver(self, device: PlanDevice) -> Driver:
+        endpoint = self.modbus(device)
+        connection, profile = endpoint.connection, endpoint.profile
+        bus = self._tap(endpoint.bus) if self._tap else endpoint.bus
+        if profile is None:
             return SunSpecDriver(
-                self._bus(connection, None),
+                bus,
                 connection.slave_id,
                 device_type=device.device_type,
                 invert_grid_sign=connection.has_inverted_grid_sign,
                 bases=bases_with(connection.base_address),
             )
-        profile = self._modbus_profile(device)
-        _check_type(device, profile.device_types)
         return ProfileDriver(
-            self._bus(connection, profile),
+            bus,
             connection.slave_id,
             profile=profile,
             device_type=device.device_type,
@@ -174,10 +201,6 @@ class DriverFactory:
             raise _config_error(device, f"profile = {device.profile!r}: {error}") from error
         _check_type(device, http_map.read_for)
         return self._http.driver(device, http_map, clock=self._clock)
-
-    def _bus(self, connection: ModbusConnection, profile: Profile | None) -> RegisterBus:
-        bus = self._endpoints.bus(connection, profile=profile)
-        return self._tap(bus) if self._tap else bus
 
     def _modbus_profile(self, device: PlanDevice) -> Profile:
         try:
