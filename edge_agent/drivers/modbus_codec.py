@@ -38,20 +38,17 @@ def decode(row: Row, words: Sequence[int], *, order: WordOrder, is_negative: boo
         return _codes(raw, row)
     if row.states:
         return row.states.get(_integer(raw, row.type), OperatingState.UNKNOWN).value
-    number: Decimal | int | None = _integer(raw, row.type)
+    # Newer firmware may sign what older firmware gave as a magnitude: where a register gives the sign, the number's own does not count.
+    is_magnitude = row.sign_from is not None
     if row.type is RegisterType.F32:
-        number = shortest_float32(raw)
-    if number is None:
-        return None
-    if row.sign_from is not None:
-        number = abs(
-            number
-        )  # newer firmware may sign what older firmware gave as a magnitude: one of the two signs counts
-    if isinstance(number, Decimal):
-        value = float((number * row.scale + row.shift) * row.factor)
+        single = shortest_float32(raw)
+        if single is None:
+            return None
+        value = float(((abs(single) if is_magnitude else single) * row.scale + row.shift) * row.factor)
     else:
+        integer = _integer(raw, row.type)
         slope, base, divisor = row.line
-        value = (number * slope + base) / divisor
+        value = ((abs(integer) if is_magnitude else integer) * slope + base) / divisor
     return (-value if is_negative else value) + 0.0  # + 0.0: a negated zero is a zero
 
 
