@@ -206,9 +206,19 @@ class _Walk:
         """The next address with the header of a known model that fits its definition."""
         words = await self._words_behind(address)
         for position in range(1, len(words) - 1):
-            if _is_known((words[position], words[position + 1])):
-                return address + position
+            place = ModelPlace(words[position], address + position, words[position + 1])
+            if await self._is_sound(place):
+                return place.address
         return None
+
+    async def _is_sound(self, place: ModelPlace) -> bool:
+        """Whether a header in the middle of unknown registers is one: its length is the only possible one, or leads to another."""
+        if not _is_known((place.id, place.length)) or place.end > _LAST_ADDRESS + 1:
+            return False
+        if definition_of(place.id).whole_words is not None:
+            return True
+        header = await self._header(place.end)  # many a length is possible: a word like 303 with any other behind it
+        return header is not None and _fits(header)
 
     async def _words_behind(self, address: int) -> list[int]:
         """As many registers as there are, up to the limit of the search."""

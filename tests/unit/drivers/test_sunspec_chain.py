@@ -179,6 +179,18 @@ async def test_what_lies_behind_garbage_is_found(garbage: tuple[int, ...]) -> No
     assert await power_of(bus) == (4.82, Quality.PARTIAL)
 
 
+async def test_a_number_in_the_garbage_is_not_taken_for_a_model() -> None:
+    """303 may have any length, so that a voltage of 30.3 V looks like its header."""
+    temperatures = model_words(303, {}, modules=[{"TmpBOM": Decimal(44)}] * 3)
+    bus = FakeBus(image(COMMON, (*GARBAGE, 303, 7, *GARBAGE), temperatures, INVERTER))
+    assert ids(await find_chain(bus, 1)) == [1, 303, 103]
+    assert await power_of(bus) == (4.82, Quality.PARTIAL)
+    last = (64204, 9, 303, 7, *range(7))
+    chain = await chain_of(COMMON, INVERTER, last, end=())
+    assert ids(chain) == [1, 103, 64204]
+    assert not chain.losses
+
+
 async def test_garbage_without_an_end_is_the_end() -> None:
     bus = FakeBus(image(COMMON, INVERTER, GARBAGE * 20, end=()))
     chain = await find_chain(bus, 1)
