@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotFoundError(DriverError):
-    """The device does not know the path."""
+    """The device does not know the path, or has no such part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,7 @@ class HttpDriver:
         values: dict[str, Value] = {}
         failures: list[DriverError] = []
         answered = 0
+        missing: DriverError | None = None
         for request in self._requests:
             try:
                 found = await self._ask(request)
@@ -200,11 +201,14 @@ class HttpDriver:
             except DriverError as error:
                 if error.kind == "refused" and not error.retry:
                     raise
+                if isinstance(error, NotFoundError) and request.spec.is_optional:
+                    missing = error
+                    continue
                 failures.append(error)
                 if error.kind == "timeout":
                     break  # who does not answer now is not asked for the rest
-        if failures and not answered:
-            raise failures[0]
+        if not answered and (reason := next(iter(failures), missing)):
+            raise reason
         for request in self._requests:
             values = request.nothing | values
         return DeviceAnswer(MappingProxyType(values), Quality.PARTIAL if failures else Quality.GOOD)
@@ -217,16 +221,10 @@ class HttpDriver:
             body = await self._endpoint.get(request.path)
             return decode_answer(request, body, now=self._clock.now())
         except NotOkError as error:
-            if request.spec.is_optional:
-                return request.nothing
-            raise DriverError(str(error), retry=True, kind="exception") from error
+            raise NotFoundError(str(error), retry=True, kind="exception") from error
         except PayloadError as error:
             kind = "stale" if isinstance(error, StaleError) else "malformed"
             raise DriverError(str(error), retry=True, kind=kind) from error
-        except NotFoundError:
-            if request.spec.is_optional:
-                return request.nothing
-            raise
 
 
 class _Bearer(httpx.Auth):

@@ -33,6 +33,22 @@ FLOW = f"{API}GetPowerFlowRealtimeData.fcgi"
 STATUS = "/rpc/Shelly.GetStatus"
 EM = answer({"em:0": {"total_act_power": -456.7}, "emdata:0": {"total_act": 12345.67}})
 ENVOY = "/production.json?details=1"
+TWO_PARTS = """
+format = 1
+name = "two_parts"
+title = "A meter with a part that not every one has"
+quality = "draft"
+for = ["meter"]
+sources = [{ title = "a manual" }]
+[[request]]
+path = "/a"
+value = [{ path = "w", metric = "grid_power_kw", unit = "W" }]
+[[request]]
+path = "/b"
+optional = true
+ok = { path = "here", any_of = [true] }
+value = [{ path = "v", metric = "ac_voltage_v", unit = "V" }]
+"""
 PRODUCTION = answer(
     {"production": [{"type": "eim", "measurementType": "production", "activeCount": 1, "wNow": 311.12}]}
 )
@@ -256,10 +272,25 @@ async def test_repeated_values_are_not_the_present(change: dict[str, Any], kind:
     assert (error.kind, error.retry) == (kind, True)
 
 
-async def test_an_optional_request_may_be_missing() -> None:
-    async with running(Device({})) as device, driver_of(plan(device.port, "enphase_envoy", "inverter")) as driver:
+@pytest.mark.parametrize("missing", [answer({}, status="404 Not Found"), answer({"here": False})])
+async def test_an_optional_request_may_be_missing(tmp_path: Path, missing: bytes) -> None:
+    (tmp_path / "http").mkdir()
+    (tmp_path / "http" / "two_parts.toml").write_text(TWO_PARTS)
+    two_parts = ProfileLibrary(tmp_path).http("two_parts")
+    async with running(Device({"/a": answer({"w": 5}), "/b": missing})) as device:
+        endpoints = HttpEndpoints()
+        driver = endpoints.driver(plan(device.port, "two_parts", "meter"), two_parts, clock=SystemClock())
         read = await driver.read()
-    assert set(read.values.values()) == {None}
+        await endpoints.close()
+    assert read.quality == Quality.GOOD
+    assert read.values == {"grid_power_kw": 0.005, "ac_voltage_v": None}
+
+
+async def test_a_device_that_has_none_of_its_parts_is_of_another_family() -> None:
+    async with running(Device({})) as device:
+        error = await failure(plan(device.port, "enphase_envoy", "inverter"))
+    assert (error.kind, error.retry) == ("exception", True)
+    assert "another family" in str(error)
 
 
 @pytest.mark.parametrize(
