@@ -96,8 +96,16 @@ class MqttConnection(OpenShape):
         return value
 
 
-class HttpConnection(Shape):
-    """A device that answers HTTP on the site's network."""
+class HttpConnection(OpenShape):
+    """A device that answers HTTP on the site's network. Further texts and numbers fill the braces of the map's templates.
+
+    Attributes:
+        verify_tls: false takes any certificate; better is one of the next two.
+        ca_file: certificates to trust, on the box; the system's when it is not given.
+        tls_fingerprint: SHA-256 of the device's own certificate, in hexadecimal digits.
+    """
+
+    __pydantic_extra__: dict[str, Line | int] = Field(init=False)
 
     base_url: Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s/]+(/\S*)?$")]
     timeout_seconds: Timeout | None = None
@@ -105,6 +113,8 @@ class HttpConnection(Shape):
     password: StoredSecret | None = None
     token: StoredSecret | None = None
     verify_tls: bool = True
+    ca_file: Line | None = None
+    tls_fingerprint: Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")] | None = None
 
 
 class CustomConnection(OpenShape):

@@ -207,6 +207,7 @@ def test_a_wrong_value_is_named(shape: type[BaseModel], wrong: dict[str, Any], n
         (ProtocolType.MODBUS_RTU, {"serial_port": "/dev/ttyUSB0", "parity": "X"}, "parity"),
         (ProtocolType.MQTT, {"broker": "10.0.0.5", "topic_prefix": "solar/#"}, "topic_prefix"),
         (ProtocolType.HTTP, {"base_url": "file:///etc/passwd"}, "base_url"),
+        (ProtocolType.HTTP, {"base_url": "https://10.0.0.5", "tls_fingerprint": "abc"}, "tls_fingerprint"),
     ],
 )
 def test_a_wrong_connection_is_named(protocol: ProtocolType, wrong: dict[str, Any], named: str) -> None:
