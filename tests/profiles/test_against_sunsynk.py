@@ -38,7 +38,8 @@ class Platform(NamedTuple):
         tables: the package's module.
         last: highest register of an image.
         fixed: registers that say what the device is, which both must agree on before anything else.
-        at_most: highest words where one of the two gives up: `sunsynk` takes a wider sign, or we take a type of 16 kW for what it is.
+        at_most: highest words where one of the two reads more into a register: `sunsynk` knows no negative current of the inverter, and
+            no types above 16 kW.
         never_zero: temperatures, where 0 is a missing sensor for us and -100 degrees for `sunsynk`.
         same: device type and metric -> the package's sensor and how many of its units are one of ours.
     """
@@ -57,7 +58,7 @@ ONE_PHASE = Platform(
     tables="sunsynk.definitions",
     last=260,
     fixed={0: 3, 161: 0},
-    at_most={17: 1, 164: 0x7FFF, 186: 0x7FFF, 187: 0x7FFF},
+    at_most={17: 1, 164: 0x7FFF},
     never_zero=(90, 91, 182),
     same={
         (INVERTER, "rated_power_kw"): ("rated_power", 1000),
@@ -100,7 +101,7 @@ THREE_PHASE = Platform(
     tables="sunsynk.definitions3ph",
     last=700,
     fixed={0: 5},
-    at_most={21: 4, 672: 0x7FFF, 673: 0x7FFF, 674: 0x7FFF, 675: 0x7FFF},
+    at_most={21: 4},
     never_zero=(540, 541, 586),
     same={
         (INVERTER, "rated_power_kw"): ("rated_power", 1000),
