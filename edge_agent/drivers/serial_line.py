@@ -6,6 +6,7 @@ Name ports by `/dev/serial/by-id/...`: that path stays when the adapter is plugg
 import asyncio
 import contextlib
 import os
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class SerialLine:
                 timeout=0,
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:  # pyserial's own errors are OSErrors
+        except (OSError, ValueError, termios.error) as error:  # the last: a setting that the adapter refuses
             raise self._refused(error) from error
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
             port.set_low_latency_mode(
