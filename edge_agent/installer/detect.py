@@ -1,6 +1,6 @@
 """Which profile fits a device: SunSpec first, then the registers by which profiles know their platform."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ async def detect(session: Session, unit: int) -> tuple[Match, ...]:
     bus = session.bus()
     if await sunspec_base(bus, unit) is not None:
         return (Match(SUNSPEC, 0, "SunSpec"),)
-    return await matching_profiles(bus, unit, library=session.library)
+    return await matching_profiles(bus, unit, profiles=identifiable(session.library))
 
 
 async def sunspec_base(bus: RegisterBus, unit: int) -> int | None:
@@ -63,15 +63,15 @@ async def sunspec_base(bus: RegisterBus, unit: int) -> int | None:
     return None
 
 
-async def matching_profiles(bus: RegisterBus, unit: int, *, library: ProfileLibrary) -> tuple[Match, ...]:
-    """Profiles with identity registers that all agree, those with most of them first.
+async def matching_profiles(bus: RegisterBus, unit: int, *, profiles: Iterable[Profile]) -> tuple[Match, ...]:
+    """Those of the profiles with identity registers that all agree, those with most of them first.
 
     Raises:
         DriverError: if the device does not answer.
     """
     known: dict[_Place, int | None] = {}
     found: list[Match] = []
-    for profile in identifiable(library):
+    for profile in profiles:
         agreeing = 0
         for check in profile.identity:
             words = await _words(bus, unit, check, known)
@@ -87,15 +87,18 @@ async def matching_profiles(bus: RegisterBus, unit: int, *, library: ProfileLibr
 
 
 def identifiable(library: ProfileLibrary) -> tuple[Profile, ...]:
-    """Sound profiles that say how to know their platform. A broken file concerns only who uses it."""
+    """Profiles that say how to know their platform."""
+    return tuple(profile for profile in sound_profiles(library) if profile.identity)
+
+
+def sound_profiles(library: ProfileLibrary) -> tuple[Profile, ...]:
+    """Every Modbus profile whose file is sound. A broken one concerns only who uses it; `profiles lint` names it."""
     profiles: list[Profile] = []
     for name in library.modbus_names():
         try:
-            profile = library.modbus(name)
+            profiles.append(library.modbus(name))
         except ConfigError:
             continue
-        if profile.identity:
-            profiles.append(profile)
     return tuple(profiles)
 
 

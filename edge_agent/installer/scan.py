@@ -12,7 +12,7 @@ from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.drivers.modbus import RefusedAddressError, RegisterBus
 from edge_agent.drivers.modbus_codec import text_of
 from edge_agent.installer.address import parse_address
-from edge_agent.installer.detect import Match, identifiable, matching_profiles, sunspec_base
+from edge_agent.installer.detect import Match, matching_profiles, sound_profiles, sunspec_base
 from edge_agent.installer.scan_plan import (
     PORTS,
     RATES,
@@ -25,7 +25,7 @@ from edge_agent.installer.scan_plan import (
 )
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
-from edge_agent.profiles.model import Profile, RegisterFunction
+from edge_agent.profiles.model import RegisterFunction
 
 CONNECTS_AT_ONCE = 64
 ENDPOINTS_AT_ONCE = 8
@@ -120,6 +120,8 @@ class Scanner:
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._ports = ports
+        self._known = sound_profiles(library)
+        self._identifiable = tuple(profile for profile in self._known if profile.identity)
         self.progress = progress or Progress()
 
     async def serial(
@@ -127,7 +129,8 @@ class Scanner:
     ) -> list[FoundDevice]:
         """Every unit of a serial line that answers.
 
-        The likely units are asked with every rate; all others follow if none of them answers, or if `full`.
+        The likely units are asked with one rate after the other until one answers; the other units follow with that rate if `full`, and
+        with every rate if none of the likely answered.
 
         Raises:
             DriverError: if the port cannot be opened.
@@ -206,15 +209,20 @@ class Scanner:
     async def _serial_steps(
         self, port: str, steps: tuple[SerialStep, ...]
     ) -> tuple[list[FoundDevice], list[SerialStep]]:
-        found: list[FoundDevice] = []
-        heard: list[SerialStep] = []
+        """Go through settings until one is answered: all devices of a line share them."""
         self.progress.of += sum(len(step.units) for step in steps)
+        was_open = False
         for step in steps:
-            here = [device async for device in self.units(f"rtu://{quote(port)}?{step.query}", step.units)]
-            if here:
-                found += here
-                heard.append(step)
-        return found, heard
+            try:
+                found = [device async for device in self.units(f"rtu://{quote(port)}?{step.query}", step.units)]
+            except DriverError:
+                if not was_open:
+                    raise
+                continue  # the adapter cannot be set so: nothing on this line speaks it
+            was_open = True
+            if found:
+                return found, [step]
+        return [], []
 
     async def _is_open(self, host: str, port: int) -> bool:
         try:
@@ -237,7 +245,7 @@ class Scanner:
             base = await sunspec_base(bus, unit)
             if base is not None:
                 return FoundDevice(url, unit, (_SUNSPEC,), await _common_model(bus, unit, base=base))
-            return FoundDevice(url, unit, await matching_profiles(bus, unit, library=self._library))
+            return FoundDevice(url, unit, await matching_profiles(bus, unit, profiles=self._identifiable))
         except DriverError as error:
             if error.kind in {"refused", "config"}:
                 raise
@@ -248,10 +256,7 @@ class Scanner:
         return device
 
     def _likely(self) -> tuple[int, ...]:
-        return likely_units(self._profiles())
-
-    def _profiles(self) -> Iterable[Profile]:
-        return identifiable(self._library)
+        return likely_units(self._known)
 
 
 async def _is_there(bus: RegisterBus, unit: int) -> bool:

@@ -59,10 +59,7 @@ def quick_steps(likely: tuple[int, ...], *, rates: tuple[int, ...] = RATES) -> I
 def full_steps(
     likely: tuple[int, ...], *, heard: Iterable[SerialStep], rates: tuple[int, ...] = RATES
 ) -> Iterator[SerialStep]:
-    """All other units: with the settings at which something answered; where nothing did, with every rate.
-
-    Devices on one line share its rate, so a rate at which one answers is the line's.
-    """
+    """All other units: with the settings at which something answered; where nothing did, with every rate."""
     settings = list(dict.fromkeys((step.baud_rate, step.parity) for step in heard))
     for rate, parity in settings or [(rate, PARITIES[0]) for rate in rates]:
         yield SerialStep(rate, parity, all_units(but=likely))
