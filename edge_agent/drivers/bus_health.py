@@ -80,7 +80,8 @@ class UnitHealth:
         """What else this unit can be asked: what it has answered before, then about the same with another number of registers."""
         for (function, count), address in self.answered_shapes.items():
             yield Question(question.unit, function, address, count)
-        for count in (question.count - 1, question.count - 2, question.count + 1, question.count + 2):
+        for step in (-1, 1, -2, 2, -3, 3, -4, 4):
+            count = question.count + step
             if 1 <= count <= min(MAX_READ, 0x1_0000 - question.address):
                 yield Question(question.unit, question.function, question.address, count)
 
@@ -101,7 +102,8 @@ class UnitHealth:
         self.learn(latency_s)
 
     def learn(self, latency_s: float) -> None:
-        """Remember a latency, be it of an answer that came too late."""
+        """Remember a latency, be it of an answer that came too late; below 0 for a line that is faster than it says."""
+        latency_s = max(0.0, latency_s)
         before = self.latency_s
         if before is None or latency_s >= before:
             self.latency_s = latency_s

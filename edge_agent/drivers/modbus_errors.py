@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from edge_agent.drivers.base import DriverError
-from edge_agent.drivers.modbus_frame import READ_HOLDING, Event, Foreign, Gone, Noise, Question, Wrong
+from edge_agent.drivers.modbus_frame import READ_HOLDING, READ_INPUT, Event, Foreign, Gone, Noise, Question, Wrong
 from edge_agent.profiles.model import RegisterFunction
 
 REFUSALS = (2, 3)
@@ -12,6 +12,7 @@ REFUSALS = (2, 3)
 BEHIND_GATEWAY = (10, 11)
 """Exceptions by which a gateway says that the unit is silent."""
 
+_FUNCTIONS = {READ_HOLDING: "holding", READ_INPUT: "input"}
 _EXCEPTIONS = {
     1: "it does not know the function",
     2: "it has no such register",
@@ -66,7 +67,7 @@ def refusal(what: str, code: int) -> DriverError:
 
 def describe(endpoint: str, question: Question) -> str:
     """What was asked of whom, for messages."""
-    function = "holding" if question.function == READ_HOLDING else "input"
+    function = _FUNCTIONS.get(question.function, "write of holding")
     return f"{endpoint} unit {question.unit}, {function} {question.address}..{question.address + question.count - 1}"
 
 

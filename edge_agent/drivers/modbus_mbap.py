@@ -65,7 +65,8 @@ class MbapStream:
         size = len(self._reply_start) + question.reply_data
         self._length = _HEADER + size
         self._expected = struct.pack(">HHH", self._transaction, 0, size) + self._reply_start
-        return struct.pack(">HHHB", self._transaction, 0, 6, question.unit) + question.pdu
+        pdu = question.pdu
+        return struct.pack(">HHHB", self._transaction, 0, 1 + len(pdu), question.unit) + pdu
 
     def give_up(self) -> None:
         """The present question is not waited for any longer."""

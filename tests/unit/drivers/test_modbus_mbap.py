@@ -109,6 +109,7 @@ def test_exceptions_and_writes() -> None:
     assert hear(stream, reply(request, request[7:])) == [Answer(b"")]
     many = Question(1, 16, 500, 2, (7, 8))
     request = stream.ask(many, now=0.0)
+    assert request[4:6] == b"\0\x0b"
     assert request[6:] == b"\1\x10\1\xf4\0\2\4\0\7\0\x08"
     assert hear(stream, reply(request, request[7:12])) == [Answer(b"")]
     request = stream.ask(one, now=0.0)
