@@ -13,7 +13,8 @@ import uvicorn
 
 from edge_agent.alerting import Alerting
 from edge_agent.clock import Clock, to_ms
-from edge_agent.config import EdgeSettings
+from edge_agent.config import EdgeSettings, ZeroExportOptions
+from edge_agent.control.assembly import ZeroExportTask
 from edge_agent.drivers.factory import DriverFactory
 from edge_agent.enrol import Credential, agent_facts
 from edge_agent.errors import ConfigError
@@ -125,7 +126,19 @@ class Agent:
             Task("backfill", backfill.run),
             Task("alerts", alerts.run),
         ]
+        if self._settings.zero_export is not None:
+            tasks.append(Task("zero_export", self._zero_export(self._settings.zero_export).run))
         return [*tasks, Task("page", self._serve_page)] if self._settings.web_enabled else tasks
+
+    def _zero_export(self, options: ZeroExportOptions) -> ZeroExportTask:
+        return ZeroExportTask(
+            options,
+            factory=self._drivers,
+            devices=self._poller,
+            store=self._store,
+            time=self._timeline,
+            clock=self._clock,
+        )
 
     def _live_lane(self) -> LiveLane:
         return LiveLane(

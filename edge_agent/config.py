@@ -20,6 +20,36 @@ _CLOCK_NAMES = ("SOLARHUB_CLOCK_START", "SOLARHUB_CLOCK_END", "SOLARHUB_CLOCK_SP
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
+class ZeroExportOptions(BaseModel):
+    """`[zero_export]` of the settings' file; without it nothing is ever written.
+
+    Attributes:
+        meter: name of the grid meter in the plan; it must be polled at least every `meter_max_age_s`.
+        inverter: name of the inverter whose active power is limited.
+        rated_kw: its AC power; None for the plan's.
+        import_margin_kw: imported at least.
+        raise_percent_per_s: how fast the limit may rise.
+        meter_max_age_s: an older reading of the meter is none.
+        meter_proof_s: how long a meter that was lost must be back before it is followed again.
+        fallback_percent: the limit without a meter, and when the agent ends.
+        reversion_s: a SunSpec inverter drops the limit by itself after so long without the agent; 0 for never.
+        accepts_loss: the site may export while the agent is not running.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    meter: str
+    inverter: str
+    rated_kw: float | None = Field(default=None, gt=0)
+    import_margin_kw: float = Field(default=0.05, ge=0)
+    raise_percent_per_s: float = Field(default=2.0, gt=0)
+    meter_max_age_s: Seconds = 5.0
+    meter_proof_s: float = Field(default=30.0, ge=0, le=3600)
+    fallback_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    reversion_s: int = Field(default=0, ge=0, le=3600)
+    accepts_loss: bool = False
+
+
 class EdgeSettings(BaseModel):
     """Every setting. In the file by its name, in the environment as `SOLARHUB_EDGE_<NAME>`, which wins.
 
@@ -40,6 +70,7 @@ class EdgeSettings(BaseModel):
         http_timeout_s: real seconds without a byte after which a request to the cloud is given up.
         ca_file: certificate authority of a private cloud, added to none: it replaces the usual ones.
         log_level: least severe lines that are written.
+        zero_export: a loop that limits an inverter so that the site does not export; off without it. Only in the file, as `[zero_export]`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +91,7 @@ class EdgeSettings(BaseModel):
     http_timeout_s: Seconds = 30.0
     ca_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    zero_export: ZeroExportOptions | None = None
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

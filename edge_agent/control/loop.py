@@ -79,13 +79,14 @@ class ZeroExport:
         self._write = write
         self._given: Decimal | None = None
         self._given_at = 0.0
+        self._is_failing = False
         self.state = begin(settings)
 
-    async def run(self) -> None:
-        """Follow the meter until cancelled; then the fall-back limit is written."""
+    async def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Follow the meter until cancelled, or until it shall not be followed any more; then the fall-back limit is written."""
         before = self._clock.monotonic()
         try:
-            while True:
+            while not until():
                 now = self._clock.monotonic()
                 await self.follow(self._look(now - before))
                 before = now
@@ -106,9 +107,12 @@ class ZeroExport:
         try:
             await self._write(value, refresh=is_old)
         except (DriverError, WriteRefusedError) as error:
-            LOG.warning("zero_export_not_written", extra={"limit_percent": str(value), "error": str(error)})
+            if not self._is_failing:
+                LOG.warning("zero_export_not_written", extra={"limit_percent": str(value), "error": str(error)})
+            self._is_failing = True
             self.state = replace(wanted, limit_percent=self.state.limit_percent)
             return
+        self._is_failing = False
         self._given, self._given_at = value, self._clock.monotonic()
         self.state = Loop(float(value), wanted.meter_back_s, wanted.why)
 

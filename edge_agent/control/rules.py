@@ -16,7 +16,7 @@ from edge_agent.errors import EdgeError
 FLASH_WRITES_PER_DAY = 20
 """A flash cell bears about a hundred thousand writes: at twenty a day, more than thirteen years."""
 
-LEAST_PAUSE = timedelta(seconds=1)
+LEAST_PAUSE = timedelta(seconds=0.5)
 FLASH_PAUSE = timedelta(seconds=60)
 DAY = timedelta(days=1)
 
@@ -106,7 +106,7 @@ def judge(writable: Writable, value: Decimal, *, written: Sequence[datetime], no
     if past and now - past[-1] < writable.least_pause:
         wait_s = (writable.least_pause - (now - past[-1])).total_seconds()
         raise WriteRefusedError(
-            f"{writable.name}: written {(now - past[-1]).total_seconds():.0f} s ago; try again in {wait_s:.0f} s",
+            f"{writable.name}: written {(now - past[-1]).total_seconds():.0f} s ago; try again in {wait_s:.1f} s",
             reason=Refusal.TOO_SOON,
         )
     # A clock that was put back leaves moments ahead of it: they count for the memory, but not for longer than a day.

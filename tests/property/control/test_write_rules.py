@@ -53,8 +53,8 @@ def test_what_is_put_on_a_step_passes(value: Decimal) -> None:
         (percent(is_verified=False), "50", (), Refusal.UNVERIFIED, "one source only"),
         (percent(), "100.5", (), Refusal.OUT_OF_RANGE, "between 0 and 100"),
         (percent(), "60.3", (), Refusal.OFF_STEP, "send 60.0 or 60.5"),
-        (percent(), "60", (0.4,), Refusal.TOO_SOON, "try again in 1 s"),
-        (percent(in_flash=True), "60", (30,), Refusal.TOO_SOON, "try again in 30 s"),
+        (percent(), "60", (0.4,), Refusal.TOO_SOON, "try again in 0.1 s"),
+        (percent(in_flash=True), "60", (30,), Refusal.TOO_SOON, "try again in 30.0 s"),
         (percent(in_flash=True), "60", tuple(3000 - 100 * n for n in range(20)), Refusal.FLASH_BUDGET, "tomorrow"),
     ],
 )
