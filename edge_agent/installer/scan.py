@@ -1,8 +1,8 @@
 """Looks for devices: on a serial line by rate and unit, in a network by address and port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from edge_agent.drivers.modbus import RefusedAddressError, RegisterBus
 from edge_agent.drivers.modbus_codec import text_of
 from edge_agent.installer.address import parse_address
 from edge_agent.installer.detect import Match, matching_profiles, sound_profiles, sunspec_base
+from edge_agent.installer.identification import ask_identity
 from edge_agent.installer.scan_plan import (
     PORTS,
     RATES,
@@ -55,7 +56,7 @@ class FoundDevice:
     url: str
     unit: int | None
     profiles: tuple[Match, ...]
-    identity: dict[str, str | None] = field(default_factory=dict)
+    identity: Mapping[str, str | None] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -71,7 +72,7 @@ class FoundDevice:
             "unit": self.unit,
             "profile": self.profile,
             "profiles": [match.profile for match in self.profiles],
-            "identity": self.identity,
+            "identity": dict(self.identity),
             "note": self.note or None,
         }
 
@@ -203,6 +204,9 @@ class Scanner:
             for unit in units:
                 self.progress.step(f"{url} unit {unit}")
                 device = await self._identify(bus, url, unit)
+                if device is not None and not device.identity:
+                    await bus.close()  # a serial port, and many devices, have one user only
+                    device = replace(device, identity=await ask_identity(address, unit, timeout_s=self._timeout_s))
                 if device is not None:
                     yield self._found(device)
 
