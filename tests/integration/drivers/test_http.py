@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.clock import SystemClock
 from edge_agent.drivers.base import DriverError
-from edge_agent.drivers.http import MAX_ANSWER_BYTES, HttpDriver
+from edge_agent.drivers.http import MAX_ANSWER_BYTES, HttpAddress, HttpDriver, HttpEndpoint
 from edge_agent.drivers.http_connection import HttpEndpoints
 from edge_agent.profiles.load import ProfileLibrary
 from shared.enums import DeviceType, ProtocolType, Quality
@@ -316,3 +316,14 @@ def test_a_wrong_connection_says_what_is_wrong(connection: dict[str, Any], words
     assert "hush" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+async def test_a_device_is_left_alone_between_two_requests() -> None:
+    async with running(Device({"/a": answer({})})) as device:
+        endpoint = HttpEndpoint(HttpAddress(f"http://127.0.0.1:{device.port}", gap_s=0.2))
+        started = asyncio.get_running_loop().time()
+        for _ in range(3):
+            assert await endpoint.get("/a") == b"{}"
+        took = asyncio.get_running_loop().time() - started
+        await endpoint.close()
+    assert took >= 0.4
