@@ -12,12 +12,14 @@ from edge_agent.drivers.json_values import (
     BoundStamp,
     BoundValue,
     PayloadError,
+    TemplateError,
     at,
     bind_stamp,
     bind_values,
     check_age,
     document_of,
     fill,
+    nothing_to_read,
     steps_of,
     value_at,
     with_defaults,
@@ -54,7 +56,7 @@ def bind_requests(
     """The requests that a device of this type needs, with the connection's names filled in.
 
     Raises:
-        TemplateError: if a name is missing, empty or would change what a path means.
+        TemplateError: if a name is missing, empty or would change what a path means, or so many were left open that nothing is asked.
     """
     given = with_defaults(names, http_map.defaults)
     bound = (
@@ -68,7 +70,10 @@ def bind_requests(
         )
         for request in http_map.requests
     )
-    return tuple(request for request in bound if request.values)
+    requests = tuple(request for request in bound if request.values)
+    if not requests:
+        raise TemplateError(nothing_to_read(http_map.open_names))
+    return requests
 
 
 def decode_answer(request: BoundRequest, body: bytes, *, now: datetime) -> dict[str, Value]:

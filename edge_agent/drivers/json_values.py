@@ -93,6 +93,11 @@ def with_defaults(names: Mapping[str, object], defaults: Mapping[str, str]) -> d
     return {**names, **{name: names.get(name) or text for name, text in defaults.items()}}
 
 
+def nothing_to_read(open_names: Iterable[str]) -> str:
+    """The text of an error: every name was left open that would say what to read."""
+    return f"names nothing to read; give at least one of {', '.join(sorted(open_names))}"
+
+
 def steps_of(template: str, names: Mapping[str, object]) -> tuple[str, ...]:
     """Fill the names of a path and part it.
 

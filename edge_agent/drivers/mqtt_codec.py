@@ -20,6 +20,7 @@ from edge_agent.drivers.json_values import (
     check_age,
     document_of,
     fill,
+    nothing_to_read,
     shown,
     steps_of,
     value_at,
@@ -112,10 +113,10 @@ def bind(topic_map: TopicMap, names: Mapping[str, object], *, device_type: Devic
     Of a device type only what such a device has is kept; None keeps everything.
 
     Raises:
-        TemplateError: if a name is missing, empty or would change what the topic means.
+        TemplateError: if a name is missing, empty or would change what the topic means, or so many were left open that nothing is read.
     """
     given = with_defaults(names, topic_map.defaults)
-    entries = (
+    bound = (
         BoundEntry(
             topic=_topic(entry.topic, given),
             captures=_captures(entry.topic, given),
@@ -128,8 +129,11 @@ def bind(topic_map: TopicMap, names: Mapping[str, object], *, device_type: Devic
         )
         for entry in topic_map.entries
     )
+    entries = tuple(entry for entry in bound if entry.values)
+    if not entries:
+        raise TemplateError(nothing_to_read(topic_map.open_names))
     return BoundMap(
-        entries=tuple(entry for entry in entries if entry.values),
+        entries=entries,
         availability=tuple((_topic(there.topic, given), there) for there in topic_map.availability),
         requests=tuple(
             (

@@ -327,3 +327,11 @@ async def test_a_device_is_left_alone_between_two_requests() -> None:
         took = asyncio.get_running_loop().time() - started
         await endpoint.close()
     assert took >= 0.4
+
+
+def test_a_connection_that_names_nothing_to_read_is_refused() -> None:
+    with pytest.raises(DriverError, match="give at least one of") as caught:
+        HttpEndpoints().driver(
+            plan(1, "json_http", "meter", request="x"), LIBRARY.http("json_http"), clock=SystemClock()
+        )
+    assert caught.value.kind == "config"

@@ -11,7 +11,7 @@ from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.profiles.topics import PayloadFormat
 
 LIBRARY = ProfileLibrary()
-NAMES = {"topic_prefix": "p", "serial": "1", "node": "n"}
+NAMES = {"topic_prefix": "p", "serial": "1", "node": "n", "power_path": "a.w", "ac_power": "m"}
 MAPS = {name: bind(LIBRARY.mqtt(name), NAMES) for name in LIBRARY.mqtt_names()}
 SPOKEN = [
     (bound, entry) for bound in MAPS.values() for entry in bound.entries if entry.format is not PayloadFormat.SPARKPLUG

@@ -175,3 +175,8 @@ def test_a_prefix_that_is_none_is_refused(value: object) -> None:
 )
 def test_wildcards(topic_filter: str, topic: str, fits: bool) -> None:
     assert matches(topic_filter, topic) is fits
+
+
+def test_a_connection_that_names_nothing_to_read_is_refused() -> None:
+    with pytest.raises(TemplateError, match=r"give at least one of current_path, dc_power_path, energy_path"):
+        bind(LIBRARY.mqtt("json_mqtt"), NAMES)
