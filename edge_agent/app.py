@@ -7,7 +7,6 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import uvicorn
 
@@ -298,20 +297,4 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"web_host = {host!r}, web_port = {port}: cannot listen ({error}); another program has the port, or the address is not"
             " this box's; set SOLARHUB_EDGE_WEB_PORT"
-        ) from error
-
-
-def lock_down(folder: Path) -> None:
-    """Make sure that the data folder exists and is nobody else's.
-
-    Raises:
-        ConfigError: if that is not possible.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
-    except OSError as error:
-        raise ConfigError(
-            f"data_dir is {str(folder)!r}, which cannot be used ({error.strerror}); give a folder of this user's, SOLARHUB_EDGE_DATA_DIR"
         ) from error

@@ -11,9 +11,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from edge_agent.app import Agent, lock_down
+from edge_agent.app import Agent
 from edge_agent.clock import Clock, VirtualClock
-from edge_agent.config import EdgeSettings, clock_from_environment, load_settings
+from edge_agent.config import EdgeSettings, clock_from_environment, load_settings, lock_down
 from edge_agent.enrol import (
     Credential,
     EnrolError,
@@ -23,7 +23,7 @@ from edge_agent.enrol import (
     load_credential,
 )
 from edge_agent.errors import EdgeError
-from edge_agent.installer.add_cli import device_app
+from edge_agent.installer.limit_cli import device_app
 from edge_agent.installer.profile_cli import profiles_app
 from edge_agent.simulate import simulate_command
 from edge_agent.store.file import StoreFile

@@ -125,6 +125,22 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, file: Path | None 
         raise ConfigError(_explain(error, source)) from error
 
 
+def lock_down(folder: Path) -> None:
+    """Make sure that the data folder exists and is nobody else's.
+
+    Raises:
+        ConfigError: if that is not possible.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"data_dir is {str(folder)!r}, which cannot be used ({error.strerror}); give a folder of this user's, SOLARHUB_EDGE_DATA_DIR"
+        ) from error
+
+
 def _read_file(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from edge_agent.config import ZeroExportOptions
 from edge_agent.control.loop import ZeroExport
 from edge_agent.control.rules import Refusal, Writable, WriteRefusedError
 from edge_agent.control.sunspec_writer import LIMIT, SunSpecLimitWriter
-from edge_agent.control.writer import ControlWriter, Journal, Writer, writable_of
+from edge_agent.control.writer import ControlWriter, Writer, writable_of
 from edge_agent.control.zero_export import Seen, ZeroExportSettings
 from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.factory import DriverFactory
@@ -47,42 +47,63 @@ class Now(Protocol):
         ...
 
 
-def writer_for(
-    factory: DriverFactory, device: PlanDevice, journal: Journal, *, reversion_s: int = 0
-) -> tuple[Writer, Writable]:
-    """Who writes a device's power limit, and what may be written.
+def writer_for(factory: DriverFactory, device: PlanDevice, store: StoreFile, *, reversion_s: int = 0) -> Writer:
+    """Who writes a device's controls. Its writes are remembered by where its registers are, whoever asks for them.
+
+    Args:
+        factory: builds the driver that reads it first.
+        device: of the plan, or as an installer names it.
+        store: remembers writes.
+        reversion_s: of a SunSpec inverter's limit; 0 for never.
+
+    Raises:
+        DriverError: `config`, if it is no Modbus device.
+    """
+    endpoint = factory.modbus(device)
+    connection, driver = endpoint.connection, factory.build(device)
+    journal = WriteJournal(store, f"{endpoint.bus.name} unit {connection.slave_id}")
+    if endpoint.profile is None:
+        return SunSpecLimitWriter(
+            endpoint.bus,
+            connection.slave_id,
+            driver=driver,
+            journal=journal,
+            bases=bases_with(connection.base_address),
+            reversion_s=reversion_s,
+        )
+    return ControlWriter(
+        endpoint.bus,
+        connection.slave_id,
+        profile=endpoint.profile,
+        device_type=device.device_type,
+        driver=driver,
+        journal=journal,
+    )
+
+
+def limit_of(factory: DriverFactory, device: PlanDevice, *, reversion_s: int = 0) -> Writable:
+    """What may be written of an inverter's limit.
 
     Raises:
         DriverError: `config`, if it is no Modbus device.
         WriteRefusedError: if its profile lists no such control.
     """
-    endpoint = factory.modbus(device)
-    unit, driver = endpoint.connection.slave_id, factory.build(device)
-    if endpoint.profile is None:
-        bases = bases_with(endpoint.connection.base_address)
-        sunspec = SunSpecLimitWriter(
-            endpoint.bus, unit, driver=driver, journal=journal, bases=bases, reversion_s=reversion_s
-        )
+    profile = factory.modbus(device).profile
+    if profile is None:
         # Whole percents are steps of every scale factor that is in use.
-        limit = Writable(LIMIT, Decimal(0), Decimal(100), Decimal(1), in_flash=False, is_verified=True)
-        return sunspec, limit if reversion_s == 0 else _reverting(limit, reversion_s)
-    writer = ControlWriter(
-        endpoint.bus, unit, profile=endpoint.profile, device_type=device.device_type, driver=driver, journal=journal
-    )
-    control = writer.controls.get(LIMIT)
-    if control is None:
-        known = ", ".join(writer.controls) or "none"
+        hundred, step = Decimal(100), Decimal(1)
+        reverts_after_s = float(reversion_s) or None
+        return Writable(
+            LIMIT, Decimal(0), hundred, step, in_flash=False, is_verified=True, reverts_after_s=reverts_after_s
+        )
+    controls = {control.name: control for control in profile.controls if device.device_type in control.read_for}
+    if LIMIT not in controls:
+        known = ", ".join(controls) or "none"
         raise WriteRefusedError(
-            f"{device.name}: profile {endpoint.profile.name} lists no {LIMIT} for a {device.device_type.value}; it lists: {known}",
+            f"{device.name}: profile {profile.name} lists no {LIMIT} for a {device.device_type.value}; it lists: {known}",
             reason=Refusal.UNKNOWN,
         )
-    return writer, writable_of(control)
-
-
-def _reverting(limit: Writable, reversion_s: int) -> Writable:
-    return Writable(
-        limit.name, limit.low, limit.high, limit.step, limit.in_flash, limit.is_verified, float(reversion_s)
-    )
+    return writable_of(controls[LIMIT])
 
 
 def settings_for(options: ZeroExportOptions, inverter: PlanDevice) -> ZeroExportSettings:
@@ -178,8 +199,8 @@ class ZeroExportTask:
                 f" {self._options.meter_max_age_s:g} s; poll it every second",
                 reason=Refusal.OUT_OF_RANGE,
             )
-        journal = WriteJournal(self._store, str(inverter.id))
-        writer, writable = writer_for(self._factory, inverter, journal, reversion_s=self._options.reversion_s)
+        writable = limit_of(self._factory, inverter, reversion_s=self._options.reversion_s)
+        writer = writer_for(self._factory, inverter, self._store, reversion_s=self._options.reversion_s)
 
         async def write(value: Decimal, *, refresh: bool) -> None:
             await writer.write(LIMIT, value, now=self._time.now(), refresh=refresh)

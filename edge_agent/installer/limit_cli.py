@@ -9,28 +9,34 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.app import lock_down
 from edge_agent.clock import SystemClock
-from edge_agent.config import load_settings
+from edge_agent.config import load_settings, lock_down
 from edge_agent.control.assembly import writer_for
 from edge_agent.control.writer import Written
 from edge_agent.drivers.factory import DriverFactory
 from edge_agent.errors import EdgeError
-from edge_agent.installer.add_cli import Config
+from edge_agent.installer.add_cli import Config, device_app
 from edge_agent.installer.asking import Asked
-from edge_agent.installer.cli import Folder, Json, Unit, Url, device_app
+from edge_agent.installer.cli import Folder, Json, Unit, Url
 from edge_agent.installer.endings import UsageError, exit_code_of, fail, quiet
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
 from edge_agent.store.file import StoreFile
 from shared.enums import DeviceType
 
-Named = Annotated[str, typer.Option("--profile", help="Profile of the device, or sunspec; it lists what may be written.")]
+__all__ = ["device_app"]
+
+Named = Annotated[
+    str, typer.Option("--profile", help="Profile of the device, or sunspec; it lists what may be written.")
+]
 Control = Annotated[str, typer.Option("--control", help="What to set, as `active_power_limit_percent`.")]
 To = Annotated[str, typer.Option("--to", help="The value, in the unit of the name.")]
 Kind = Annotated[DeviceType, typer.Option("--type", help="Whose control it is.")]
 Reversion = Annotated[
-    int, typer.Option("--reversion-s", min=0, max=65_534, help="SunSpec only: dropped by itself after so many seconds; 0 = never.")
+    int,
+    typer.Option(
+        "--reversion-s", min=0, max=65_534, help="SunSpec only: dropped by itself after so many seconds; 0 = never."
+    ),
 ]
 
 
@@ -102,5 +108,3 @@ def _text(done: Written) -> str:
     before = "" if done.before is None else f", was {done.before}"
     reverts = "" if done.reverts_after_s is None else f"; the device drops it after {done.reverts_after_s:g} s"
     return f"{done.control} is {done.value}{before}{reverts}"
-
-

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from edge_agent.app import lock_down
+from edge_agent.config import lock_down
 from edge_agent.enrol import (
     Credential,
     EnrolError,
