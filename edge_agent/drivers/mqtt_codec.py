@@ -35,6 +35,9 @@ from shared.readings import Value
 
 __all__ = ["BoundMap", "Decoded", "PayloadError", "TemplateError", "bind", "decode", "decode_sparkplug", "matches"]
 
+MAX_PAYLOAD_BYTES = 1_000_000
+"""A longer message is no device's, and has no place in a small box's memory."""
+
 _SPARKPLUG_LEVELS = 5
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
@@ -155,6 +158,7 @@ def decode(bound: BoundMap, topic: str, payload: bytes, *, now: datetime = _NO_T
     Raises:
         PayloadError: if the payload is not of the format that the map says.
     """
+    _check_size(payload, topic)
     for topic_filter, availability in bound.availability:
         if matches(topic_filter, topic):
             there = _is_online(payload, topic, availability)
@@ -179,6 +183,7 @@ def decode_sparkplug(bound: BoundMap, topic: str, payload: bytes, *, node: Spark
     Raises:
         PayloadError: if it is no Sparkplug message, or a metric is no such value.
     """
+    _check_size(payload, topic)
     _, _, kind, _, *rest = topic.split("/") + [""] * _SPARKPLUG_LEVELS
     device = rest[0]
     news = node.take(kind, device, payload, topic)
@@ -214,6 +219,13 @@ def matches(topic_filter: str, topic: str) -> bool:
         if position >= len(levels) or level not in {"+", levels[position]}:
             return False
     return len(levels) == len(wanted)
+
+
+def _check_size(payload: bytes, topic: str) -> None:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise PayloadError(
+            f"{topic}: {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}; no device says so much at once"
+        )
 
 
 def _topic(template: str, names: Mapping[str, object]) -> str:

@@ -10,6 +10,11 @@ from edge_agent.drivers.mqtt_codec import Decoded
 from shared.enums import Quality
 from shared.readings import Value
 
+_MOST_SPEAKERS = 100
+"""Names kept where one was left open: whoever invents topics does not fill a small box's memory."""
+
+_SPEAKERS_SHOWN = 5
+
 
 class PushedValues:
     """What one device has said.
@@ -33,7 +38,7 @@ class PushedValues:
         """Remember a message's values; False if it held none."""
         self._show_if_due(now)
         for name, speaker in decoded.captures.items():
-            self._speakers.setdefault(name, {})[speaker] = now
+            self._hear(name, speaker, now)
         said = {key: (value, now) for key, value in decoded.values.items()}
         known = self._values | self._gathering
         unchanged = decoded.overlay - decoded.values.keys()
@@ -50,6 +55,14 @@ class PushedValues:
             self._gathering_ends = now + self._assembly_s
         self._gathering |= said
         return True
+
+    def _hear(self, name: str, speaker: str, now: float) -> None:
+        speakers = self._speakers.setdefault(name, {})
+        if len(speakers) >= _MOST_SPEAKERS:
+            for silent in [known for known, at in speakers.items() if now - at > self.max_age_s]:
+                del speakers[silent]
+        if speaker in speakers or len(speakers) < _MOST_SPEAKERS:
+            speakers[speaker] = now
 
     def announce(self, topic: str, *, is_online: bool, overrules: bool) -> None:
         """Remember what an availability topic says."""
@@ -80,7 +93,9 @@ class PushedValues:
         for name, speakers in self._speakers.items():
             heard = sorted(speaker for speaker, at in speakers.items() if now - at <= self.max_age_s)
             if len(heard) > 1:
-                return f"several devices speak: {', '.join(heard)}; say which one in connection.{name}"
+                return (
+                    f"several devices speak: {', '.join(heard[:_SPEAKERS_SHOWN])}; say which one in connection.{name}"
+                )
         return None
 
     @property

@@ -132,6 +132,8 @@ def test_states() -> None:
         ("a", b'{"a": 1e9999999}', "too large"),
         ("", b"many", "at the payload is 'many'"),
         ("a", b'{"a":' + b"[" * 100_000, "is no JSON|nested too deeply"),
+        ("a", b" " * 1_000_001, "1000001 bytes, more than 1000000"),
+        ("", b"7" * 1_000_001, "1000001 bytes, more than 1000000"),
     ],
 )
 def test_what_is_no_message_is_refused(path: str, payload: bytes, words: str) -> None:

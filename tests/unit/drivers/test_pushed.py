@@ -80,3 +80,15 @@ def test_two_that_speak_where_a_name_was_left_open() -> None:
     pushed.take(Decoded({"a": 2.0}, captures={"instance": "2"}), 31)
     assert pushed.ambiguity(31) is None, "the first is silent: it was replaced"
     assert said(pushed, 31) == {"a": 2.0}
+
+
+def test_whoever_invents_topics_fills_no_memory() -> None:
+    pushed = PushedValues(max_age_s=30)
+    for number in range(1000):
+        pushed.take(Decoded({"a": 1.0}, captures={"instance": f"{number:03}"}), 0)
+    assert pushed.ambiguity(0) == (
+        "several devices speak: 000, 001, 002, 003, 004; say which one in connection.instance"
+    )
+    pushed.take(Decoded({"a": 2.0}, captures={"instance": "new"}), 40)
+    assert pushed.ambiguity(40) is None
+    assert said(pushed, 40) == {"a": 2.0}
