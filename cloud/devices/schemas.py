@@ -36,36 +36,45 @@ SECRET_FIELDS = frozenset({"password", "token"})
 """Keys of a connection that are never stored or returned in clear."""
 
 
-class ModbusTcpConnection(Shape):
-    """Modbus over TCP/IP.
+class ModbusConnection(Shape):
+    """What all ways to a Modbus device have in common.
 
     Attributes:
         slave_id: Modbus unit id.
         timeout_seconds: for connecting and for each answer; the profile's without it.
         request_gap_seconds: silence between two requests; the profile's without it.
+        unit_gap_seconds: more silence if the next request is another unit's.
         grid_sign: what a positive power means at a SunSpec meter; makers differ.
         base_address: where a SunSpec device's chain starts, if at none of the usual places.
     """
 
-    host: Host
-    port: Port = 502
     slave_id: SlaveId = 1
     timeout_seconds: Timeout | None = None
     request_gap_seconds: RequestGap | None = None
+    unit_gap_seconds: RequestGap | None = None
     grid_sign: Literal["+import", "+export"] | None = None
     base_address: Annotated[int, Field(ge=0, le=65_535)] | None = None
 
 
-class ModbusRtuConnection(Shape):
-    """Modbus over a serial line."""
+class ModbusTcpConnection(ModbusConnection):
+    """Modbus over TCP/IP.
+
+    Attributes:
+        framer: `rtu` for a gateway that passes serial frames on as they are (RTU over TCP).
+    """
+
+    host: Host
+    port: Port = 502
+    framer: Literal["tcp", "rtu"] = "tcp"
+
+
+class ModbusRtuConnection(ModbusConnection):
+    """Modbus over a serial line; what is not given is the profile's, else 9600 8N1."""
 
     serial_port: Annotated[Line, Field(min_length=1)]
-    baud_rate: Annotated[int, Field(ge=300, le=921_600)] = 9_600
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-    slave_id: SlaveId = 1
-    timeout_seconds: Timeout | None = None
-    request_gap_seconds: RequestGap | None = None
+    baud_rate: Annotated[int, Field(ge=300, le=921_600)] | None = None
+    parity: Literal["N", "E", "O"] | None = None
+    stop_bits: Literal[1, 2] | None = None
 
 
 class MqttConnection(OpenShape):
