@@ -8,6 +8,7 @@ from edge_agent.drivers import modbus_codec
 from edge_agent.drivers.base import DeviceAnswer, DriverError
 from edge_agent.drivers.modbus import RefusedAddressError, RegisterBus
 from edge_agent.drivers.modbus_plan import NETWORK, Link, Place, Request, Span, between, halve, plan
+from edge_agent.drivers.modbus_quick import QuickRows
 from edge_agent.drivers.modbus_refusals import NoNotes, Notes, Refusals
 from edge_agent.profiles.model import IdentityCheck, PollClass, Profile, RegisterType, Row
 from shared.enums import DeviceType, Quality
@@ -15,6 +16,8 @@ from shared.readings import Value
 
 SLOW_PERIOD_S = 300.0
 """Between two reads of the rows of the slow class."""
+
+_KEPT_REQUESTS = 64
 
 Words = Mapping[Place, int]
 """Contents of single registers."""
@@ -75,6 +78,8 @@ class ProfileDriver:
         self._derived = profile.derived_for(device_type)
         self._refusals = Refusals(notes or NoNotes(), profile=profile, clock=clock)
         self._requests: dict[PollClass, tuple[Request, ...]] = {}
+        self._quick: dict[int, tuple[Request, QuickRows]] = {}
+        self._terms = frozenset(row.key for row in self._rows if row.term)
         self._nature: dict[Place, int] = {}
         self._slow_values: dict[str, Value] = {}
         self._slow_at: float | None = None
@@ -234,7 +239,10 @@ class ProfileDriver:
         values: dict[str, Value] = {}
         quality = Quality.GOOD
         for request, registers in answers.parts:
-            for row in request.rows:
+            quick = self._quick_of(request)
+            if not quick.decode(registers, values):
+                quality |= Quality.OUT_OF_RANGE
+            for row in quick.others:
                 is_negative = _is_negative(row, answers.places)
                 if not _applies(row, PollClass.FAST, answers.places) or is_negative is None:
                     continue
@@ -250,6 +258,15 @@ class ProfileDriver:
                 quality |= Quality.PARTIAL
         return values, quality
 
+    def _quick_of(self, request: Request) -> QuickRows:
+        known = self._quick.get(id(request))
+        if known is None or known[0] is not request:
+            if len(self._quick) >= _KEPT_REQUESTS:
+                self._quick.clear()  # requests of plans that are no more
+            known = (request, QuickRows(request, order_of=self._profile.order_of, rated_kw=self._rated_kw))
+            self._quick[id(request)] = known
+        return known[1]
+
     def _answer(self, values: dict[str, Value], quality: Quality) -> DeviceAnswer:
         known = self._slow_values | values
         for derived in self._derived:
@@ -261,8 +278,9 @@ class ProfileDriver:
             values[derived.metric] = known[derived.metric] = result
             if result is not None:
                 quality |= Quality.DERIVED
-        terms = {row.key for row in self._rows if row.term}
-        return DeviceAnswer({key: value for key, value in values.items() if key not in terms}, quality)
+        for term in self._terms:
+            values.pop(term, None)
+        return DeviceAnswer(values, quality)
 
 
 def _is_ours(check: IdentityCheck, said: int | str) -> bool:
