@@ -10,6 +10,7 @@ from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.installer.address import VOLTRONIC_DRIVER, DeviceAddress, parse_address
 from edge_agent.installer.detect import Match, detect
+from edge_agent.installer.probe import plausible_profiles
 from edge_agent.installer.reading import DeviceReport, known_types, read_device
 from edge_agent.installer.session import Session
 from edge_agent.profiles.load import ProfileLibrary
@@ -94,9 +95,12 @@ async def _fitting_profile(session: Session) -> str:
     unit = int(address.connection.get("slave_id", DEFAULT_UNIT))
     matches = await detect(session, unit)
     if not matches:
+        plausible = await plausible_profiles(session, unit, at=SystemClock().now())
+        matches = tuple(Match(profile.name, 0, profile.title) for profile in plausible)
+    if not matches:
         raise DriverError(
-            f"profile = 'auto': {address.shown} unit {unit} answers, but neither as {SUNSPEC} nor in the identity registers of a known "
-            "profile; name the profile (`solarhub-edge profiles list`)",
+            f"profile = 'auto': {address.shown} unit {unit} answers, but neither as {SUNSPEC} nor as a known profile would; name the "
+            "profile (`solarhub-edge profiles list`)",
             retry=False,
             kind="identity",
         )

@@ -141,12 +141,17 @@ def _answers(values: Values) -> Iterator[Finding]:
 
 
 def _ranges(values: Values, *, rated_kw: float | None) -> Iterator[Finding]:
+    """What no device can have is wrong; what only exceeds the rated power may be a rating that is read wrongly, or a surge."""
     for key, value in values.items():
         metric = metric_of(key)
-        if isinstance(value, float) and not metric.is_sane(value, rated_kw=rated_kw or None):
-            yield Finding(
-                "range", Verdict.WRONG, f"{key} = {value:g} {metric.unit} cannot be; check the profile and its scale"
-            )
+        if not isinstance(value, float) or metric.is_sane(value, rated_kw=rated_kw or None):
+            continue
+        if metric.is_sane(value):
+            reason = f"{key} = {value:g} {metric.unit} is much for a rated power of {rated_kw:g} kW; check the profile and its scale"
+            yield Finding("range", Verdict.DOUBTFUL, reason)
+        else:
+            reason = f"{key} = {value:g} {metric.unit} cannot be; check the profile and its scale"
+            yield Finding("range", Verdict.WRONG, reason)
 
 
 def _frequency(values: Values) -> Iterator[Finding]:
@@ -197,9 +202,10 @@ def _phases(values: Values) -> Iterator[Finding]:
             continue
         turned = abs(sum(abs(power) for power in known) - abs(total)) <= tolerance
         hint = "the clamp of one phase is turned" if turned else "scale, sign or address of one of them is wrong"
+        # A load is computed by the inverter, on some from other moments or with the backup output left out.
         yield Finding(
             "phases",
-            Verdict.WRONG,
+            Verdict.DOUBTFUL if metric == "load_power_kw" else Verdict.WRONG,
             f"{metric} is {total:g} kW, but its phases add up to {sum(known):g} kW; {hint}",
         )
 
@@ -230,6 +236,7 @@ def _battery_power(values: Values) -> Iterator[Finding]:
 
 
 def _pv_power(values: Values) -> Iterator[Finding]:
+    inputs: list[tuple[str, float, float, float]] = []
     powers: list[float] = []
     for channel in (f"pv{position}" for position in range(1, _MAX_INPUTS + 1)):
         power, voltage, current = (
@@ -237,9 +244,22 @@ def _pv_power(values: Values) -> Iterator[Finding]:
         )
         if power is not None:
             powers.append(power)
-        if power is not None and voltage is not None and current is not None:
-            yield _volts_times_amperes(channel, power, voltage=voltage, current=current)
-    total = number(values, "dc_power_kw")
+            if voltage is not None and current is not None:
+                inputs.append((channel, power, voltage, current))
+    # Two strings on one tracker: some inverters give the tracker's power and the strings' currents. Then only the sums agree.
+    sums_agree = len(inputs) > 1 and _agree(
+        sum(power for _, power, _, _ in inputs), sum(voltage * current / 1000 for _, _, voltage, current in inputs)
+    )
+    for channel, power, voltage, current in inputs:
+        yield _volts_times_amperes(channel, power, voltage=voltage, current=current, sums_agree=sums_agree)
+    yield from _inputs_and_total(powers, number(values, "dc_power_kw"))
+
+
+def _agree(power: float, product: float) -> bool:
+    return abs(product - power) <= max(FLOOR_KW, POWER_TOLERANCE * max(abs(power), abs(product)))
+
+
+def _inputs_and_total(powers: list[float], total: float | None) -> Iterator[Finding]:
     if total is None or not powers:
         return
     if abs(sum(powers) - total) <= max(FLOOR_KW, POWER_TOLERANCE * abs(total)):
@@ -252,16 +272,15 @@ def _pv_power(values: Values) -> Iterator[Finding]:
         )
 
 
-def _volts_times_amperes(channel: str, power: float, *, voltage: float, current: float) -> Finding:
+def _volts_times_amperes(channel: str, power: float, *, voltage: float, current: float, sums_agree: bool) -> Finding:
     product = voltage * current / 1000
-    tolerance = max(FLOOR_KW, POWER_TOLERANCE * max(abs(power), abs(product)), CURRENT_STEP_A * abs(voltage) / 1000)
-    if abs(product - power) <= tolerance:
+    if _agree(power, product) or abs(product - power) <= CURRENT_STEP_A * abs(voltage) / 1000:
         return Finding("pv_power", Verdict.OK, f"{channel}: {power:g} kW is {voltage:g} V times {current:g} A")
-    return Finding(
-        "pv_power",
-        Verdict.WRONG,
-        f"{channel}: dc_power_kw is {power:g} kW, but {voltage:g} V times {current:g} A are {product:.3g} kW; check scale and address",
-    )
+    words = f"{channel}: dc_power_kw is {power:g} kW, but {voltage:g} V times {current:g} A are {product:.3g} kW"
+    if sums_agree:
+        reason = f"{words}; over all inputs they agree: the power is given for another input of the same tracker"
+        return Finding("pv_power", Verdict.DOUBTFUL, reason)
+    return Finding("pv_power", Verdict.WRONG, f"{words}; check scale and address")
 
 
 def _pv(values: Values) -> float | None:

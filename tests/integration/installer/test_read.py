@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent.installer.asking import Asked, read_once
 from shared.metrics import METRICS
 from tests.captures import FOLDER, expected_of
 from tests.integration.installer.command import Ended, solarhub_edge
@@ -190,6 +191,15 @@ async def test_goodwe(name: str) -> None:
         value = entry["value"]
         wanted = None if value is None else pytest.approx(value / divisor, abs=tolerance)
         assert values[key_of(metric)] == wanted, metric
+
+
+@pytest.mark.parametrize("name", GOODWE)
+async def test_a_platform_without_identity_registers_is_known_by_its_numbers(name: str) -> None:
+    dump = dump_of(name)
+    unit = int(dump["unit_id"])
+    async with serve(words_of(dump, "holding"), unit=unit) as port:
+        report = await read_once(Asked(f"tcp://127.0.0.1:{port}", unit=unit))
+    assert report.profile == f"goodwe_{name.split('_')[1]}"
 
 
 async def test_a_device_that_refuses_everything_is_named_and_ends_with_1() -> None:

@@ -139,7 +139,7 @@ def test_the_worst_counts(given_verdicts: list[Verdict]) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "word"),
-    [("battery_soc_percent", 640.0, "640"), ("dc_voltage_v.pv1", 6553.5, "6553.5"), ("ac_power_kw", 55.0, "55")],
+    [("battery_soc_percent", 640.0, "640"), ("dc_voltage_v.pv1", 6553.5, "6553.5"), ("dc_power_kw", -3.0, "-3")],
 )
 def test_a_value_that_cannot_be_is_named(key: str, value: float, word: str) -> None:
     findings = judge({DeviceType.INVERTER: {key: value, "rated_power_kw": 10.0}}, at=NOON)
@@ -161,3 +161,28 @@ def test_the_same_night_an_hour_after_dusk_and_in_another_place() -> None:
     assert verdicts(values, "night", at=MIDNIGHT, place=LAHORE) == {Verdict.WRONG}
     assert verdicts(values, "night", at=MIDNIGHT, place=Place(34.0, -118.0)) == {Verdict.OK}
     assert verdicts(values, "night", at=MIDNIGHT - timedelta(hours=12), place=LAHORE) == {Verdict.OK}
+
+
+@given(st.floats(12.6, 500))
+def test_a_power_beyond_the_rating_is_to_be_looked_at(power: float) -> None:
+    values: dict[str, Value] = {"ac_power_kw": power, "rated_power_kw": 10.0}
+    assert verdicts(values, "range") == {Verdict.DOUBTFUL}
+    assert verdicts({"ac_power_kw": power}, "range") == set()
+
+
+@given(st.floats(200, 900), st.floats(1, 20))
+def test_the_power_of_a_tracker_told_at_its_other_string_is_to_be_looked_at(volts: float, amperes: float) -> None:
+    values: dict[str, Value] = {
+        "dc_voltage_v.pv1": volts,
+        "dc_current_a.pv1": amperes,
+        "dc_power_kw.pv1": 0.0,
+        "dc_voltage_v.pv2": volts,
+        "dc_current_a.pv2": 0.0,
+        "dc_power_kw.pv2": volts * amperes / 1000,
+    }
+    assert verdicts(values, "pv_power") == {Verdict.DOUBTFUL}
+
+
+def test_phases_of_a_load_that_do_not_add_up_are_to_be_looked_at() -> None:
+    phases: dict[str, Value] = {f"load_power_kw.l{n}": 1.0 for n in (1, 2, 3)}
+    assert verdicts(phases | {"load_power_kw": 2.0}, "phases") == {Verdict.DOUBTFUL}
