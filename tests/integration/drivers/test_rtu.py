@@ -111,3 +111,15 @@ async def test_a_foreign_master_that_asks_for_the_same_number_of_registers() -> 
         assert bus.counts.foreign >= 10
         assert sum(good) >= 0.95 * len(good), outcomes
         await bus.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_thousand_reads_at_the_times_of_the_field() -> None:
+    """A slave of 0.35 s against a time-out of 0.3 s, every seventh answer later still."""
+    delay = lambda n: 0.9 if n % 7 == 0 else 0.35  # noqa: E731
+    async with wire(Slaves({1}, delay_s=delay)) as line:
+        bus = SerialBus(SerialSettings(line.port, 9600), timeout_s=0.3)
+        outcomes, good = await hammer(bus, reads=1000)
+        assert sum(good[80:]) >= 0.95 * len(good[80:]), outcomes  # the first 30 s are for learning
+        await bus.close()
