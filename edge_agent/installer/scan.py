@@ -11,9 +11,10 @@ from edge_agent.drivers.base import DriverError
 from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.drivers.modbus import RefusedAddressError, RegisterBus
 from edge_agent.drivers.modbus_codec import text_of
-from edge_agent.installer.address import parse_address
+from edge_agent.installer.address import DeviceAddress, parse_address
 from edge_agent.installer.detect import Match, matching_profiles, sound_profiles, sunspec_base
 from edge_agent.installer.identification import ask_identity
+from edge_agent.installer.probe import plausible_profiles
 from edge_agent.installer.scan_plan import (
     PORTS,
     RATES,
@@ -204,11 +205,10 @@ class Scanner:
             for unit in units:
                 self.progress.step(f"{url} unit {unit}")
                 device = await self._identify(bus, url, unit)
-                if device is not None and not device.identity:
-                    await bus.close()  # a serial port, and many devices, have one user only
-                    device = replace(device, identity=await ask_identity(address, unit, timeout_s=self._timeout_s))
-                if device is not None:
-                    yield self._found(device)
+                if device is None:
+                    continue
+                await bus.close()  # a serial port, and many devices, have one user only
+                yield self._found(await self._named(device, address.with_unit(unit), unit))
 
     async def _serial_steps(
         self, port: str, steps: tuple[SerialStep, ...]
@@ -254,6 +254,21 @@ class Scanner:
             if error.kind in {"refused", "config"}:
                 raise
             return FoundDevice(url, unit, (), note=f"answers, but not reliably: {error}")
+
+    async def _named(self, device: FoundDevice, address: DeviceAddress, unit: int) -> FoundDevice:
+        """What SunSpec and identity registers left open: who it says it is, and which profile's numbers can be true."""
+        if not device.identity:
+            device = replace(device, identity=await ask_identity(address, unit, timeout_s=self._timeout_s))
+        if device.profiles or device.note:
+            return device
+        clock = SystemClock()
+        async with Session(address, clock=clock, library=self._library) as session:
+            try:
+                plausible = await plausible_profiles(session, unit, at=clock.now())
+            except DriverError as error:
+                return replace(device, note=f"answers, but falls silent when more is asked: {error}")
+        matches = tuple(Match(profile.name, 0, profile.title) for profile in plausible)
+        return replace(device, profiles=matches)
 
     def _found(self, device: FoundDevice) -> FoundDevice:
         self.progress.on_found(device)

@@ -82,6 +82,24 @@ async def test_a_unit_that_answers_but_fits_nothing_is_found_without_a_profile(l
     assert [(device.unit, device.profile, device.profiles) for device in found] == [(9, None, ())]
 
 
+async def test_a_platform_without_identity_registers_is_found_by_its_numbers(library: ProfileLibrary) -> None:
+    async with serve(holding_of("goodwe_et_GW10K_ET_Test"), unit=247) as port:
+        scanner = Scanner(library, timeout_s=0.5)
+        (found,) = [device async for device in scanner.units(f"tcp://127.0.0.1:{port}", [1, 247])]
+    assert (found.unit, found.profile, found.note) == (247, "goodwe_et", "")
+
+
+async def test_a_unit_that_falls_silent_is_found_with_a_note(library: ProfileLibrary) -> None:
+    async def only_once(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if int.from_bytes(request[8:10], "big") in {0, 50_000, 40_000}:
+            writer.write(exception(request, 2))
+
+    async with serve_raw(only_once) as port:
+        (found,) = [device async for device in Scanner(library, timeout_s=0.1).units(f"tcp://127.0.0.1:{port}", [1])]
+    assert (found.unit, found.profile) == (1, None)
+    assert "silent" in found.note or "not reliably" in found.note
+
+
 async def test_the_command_prints_one_object() -> None:
     async with serve(holding_of(KACO)) as port:
         ended = await solarhub_edge(
