@@ -44,6 +44,7 @@ class MbapStream:
         self._reply_start = b""
         self._length = 0
         self._owed: list[tuple[Question, float]] = []
+        self._missed: dict[int, float] = {}
         self.echoes = False
 
     @property
@@ -72,6 +73,8 @@ class MbapStream:
         """The present question is not waited for any longer."""
         if self._question is not None and not self.must_echo:
             self._owed.append((self._question, self._asked_at))
+        elif self._question is not None:
+            self._missed = {self._transaction: self._asked_at}
         self._question = None
 
     def is_owed(self, question: Question, *, now: float) -> bool:
@@ -85,6 +88,7 @@ class MbapStream:
         """The connection was closed. A gateway without transaction ids may give a late answer to the next connection."""
         self.give_up()
         self._buffer.clear()
+        self._missed.clear()
         self.echoes = False
 
     def feed(self, data: bytes, *, now: float) -> list[Event]:  # noqa: ARG002 - RTU needs the time
@@ -128,7 +132,7 @@ class MbapStream:
     def _judge(self, frame: bytes) -> Event:
         asked = self._question
         if asked is None or not self._is_ours(frame) or frame[6] != asked.unit:
-            return Late(frame[6], None)
+            return Late(frame[6], self._missed.pop(int.from_bytes(frame[:2], "big"), None))
         if frame[7] == asked.function | EXCEPTION_BIT:
             earlier = [owed for owed, _ in self._owed if owed.unit == asked.unit] if not self.must_echo else []
             self._question = None

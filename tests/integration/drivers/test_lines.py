@@ -233,6 +233,31 @@ async def test_a_gateway_without_transaction_ids_that_keeps_late_answers() -> No
         await bus.close()
 
 
+async def test_a_network_that_stumbles_is_given_more_time() -> None:
+    """With transaction ids the connection is kept, and the late answer teaches what to wait for."""
+    asked = 0
+
+    async def stumble(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.12 if asked == 3 or asked >= 6 else 0.0)
+        writer.write(answer(request, words(1, int.from_bytes(request[8:10], "big"), 2)))
+
+    async with serve_raw(stumble) as port:
+        bus = ModbusBus("127.0.0.1", port, timeout_s=0.08)
+        outcomes = []
+        for address in range(12):
+            try:
+                assert await bus.read(1, HOLDING, address=address, count=2) == words(1, address, 2)
+                outcomes.append("good")
+            except DriverError as error:
+                outcomes.append(error.kind)
+                await asyncio.sleep(0.1)
+        assert outcomes == ["good", "good", "timeout", *["good"] * 9]
+        assert (bus.counts.late, bus.counts.opened) == (1, 1)
+        await bus.close()
+
+
 async def test_one_connection_is_waited_for_after_it_was_closed() -> None:
     times: list[float] = []
 

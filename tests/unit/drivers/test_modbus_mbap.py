@@ -37,7 +37,7 @@ def test_a_late_answer_before_the_right_one() -> None:
     stream.give_up()
     second = stream.ask(QUESTION, now=1.0)
     late, right = reply(first, b"\x03\x04\0\0\0\0"), reply(second, GOOD)
-    assert hear(stream, late + right) == [Late(1, None), Answer(DATA)]
+    assert hear(stream, late + right) == [Late(1, 0.0), Answer(DATA)]
     assert not stream.is_owed(QUESTION, now=1.0)
 
 
