@@ -1,6 +1,7 @@
 """Shapes of devices and of the ways to reach them."""
 
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import (
@@ -124,6 +125,13 @@ class HttpConnection(OpenShape):
     verify_tls: bool = True
     ca_file: Line | None = None
     tls_fingerprint: Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")] | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_credential(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("base_url names a user; put it into username and password, which are stored encrypted")
+        return value
 
 
 class CustomConnection(OpenShape):

@@ -73,3 +73,8 @@ def test_what_is_left_out_is_left_to_the_agent(
     stored = checked_connection(protocol, least)
     bare = parse_connection(model, least, device="a device").model_dump()
     assert parse_connection(model, stored, device="a device").model_dump() == bare
+
+
+def test_a_credential_is_not_hidden_in_an_address() -> None:
+    with pytest.raises(ValueError, match="put it into username and password"):
+        checked_connection(ProtocolType.HTTP, {"base_url": "http://admin:secret@10.0.0.9/"})
