@@ -43,6 +43,7 @@ FOREIGN_HOLD_S = 0.3
 """How long another master's question is given to be answered before we speak."""
 
 NOISE_HOLD_S = 0.1
+QUIET_LIMIT_S = 3.0
 SILENCES_TO_REOPEN = 2
 """Time-outs in a row, with nothing heard at all, after which a connection is taken to be dead."""
 
@@ -321,19 +322,17 @@ class LineBus:
         return modbus_errors.refusal(what, event.code)
 
     async def _keep_quiet(self, unit: int) -> None:
-        """Wait for the gaps, and until nobody speaks or is about to be answered."""
+        """Wait for the gaps, and until nobody speaks or is about to be answered; an error if that never comes."""
         loop = asyncio.get_running_loop()
         until = self._quiet_until
         if self.unit_gap_s and self._last_unit not in (None, unit):
             until += self.unit_gap_s
-        while True:
-            now = loop.time()
-            wait_s = max(until, self._hold_until) - now
-            if wait_s <= 0:
-                if not self._stream.is_unsettled:
-                    return
-                wait_s = self._line.quiet_s
-            await asyncio.sleep(wait_s)
+        limit = max(until, loop.time()) + QUIET_LIMIT_S
+        while (wait_s := max(until, self._hold_until) - loop.time()) > 0 or self._stream.is_unsettled:
+            if loop.time() > limit:
+                self._close_line()
+                raise modbus_errors.never_quiet(self.name)
+            await asyncio.sleep(wait_s if wait_s > 0 else self._line.quiet_s)
             if not self._line.is_open:
                 return
 

@@ -118,3 +118,13 @@ def left_alone(endpoint: str, question: Question, *, failures: int, again_s: flo
         retry=True,
         kind="timeout",
     )
+
+
+def never_quiet(endpoint: str) -> DriverError:
+    """There was no gap to ask in."""
+    return DriverError(
+        f"{endpoint}: somebody speaks on this line all the time; another master may poll it (a line has one master only), or its baud rate "
+        "or parity is another one",
+        retry=True,
+        kind="malformed",
+    )

@@ -113,6 +113,28 @@ async def test_a_foreign_master_that_asks_for_the_same_number_of_registers() -> 
         await bus.close()
 
 
+async def test_a_line_that_is_never_quiet_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.drivers.modbus_bus.QUIET_LIMIT_S", 0.3)
+    async with wire(Slaves({1})) as line:
+        bus = bus_on(line)
+        assert await bus.read(1, HOLDING, address=5, count=2) == words(1, 5, 2)
+
+        async def chatter() -> None:
+            while True:
+                line.say(read_frame(9, 1, 2))
+                await asyncio.sleep(0.02)
+
+        rival = asyncio.create_task(chatter())
+        await asyncio.sleep(0.05)
+        with pytest.raises(DriverError, match="somebody speaks on this line all the time"):
+            await bus.read(1, HOLDING, address=5, count=2)
+        rival.cancel()
+        await asyncio.gather(rival, return_exceptions=True)
+        await asyncio.sleep(0.5)
+        assert await bus.read(1, HOLDING, address=6, count=2) == words(1, 6, 2)
+        await bus.close()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_thousand_reads_at_the_times_of_the_field() -> None:
