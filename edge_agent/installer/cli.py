@@ -165,11 +165,15 @@ def report_text(report: DeviceReport, *, raw: bool = False) -> str:
     return "\n".join(lines)
 
 
+_SHOWN_UNITS = {"degC": "°C", "percent": "%", "enum": "", "codes": "", "integer": "", "text": ""}
+
+
 def _value_line(entry: dict[str, Any]) -> str:
     key = entry["metric"] + (f".{entry['channel']}" if entry["channel"] else "")
-    value = "-" if entry["value"] is None else entry["value"]
+    value = {None: "-", "": "none"}.get(entry["value"], entry["value"])
+    unit = _SHOWN_UNITS.get(entry["unit"], entry["unit"])
     remark = "" if entry["quality"] in {"good", "not_available"} else f"  ({entry['quality'].replace('_', ' ')})"
-    return f"{entry['device_type']:16} {key:40} {value!s:>14} {entry['unit']}{remark}"
+    return f"{entry['device_type']:16} {key:40} {value!s:>14} {unit}{remark}".rstrip()
 
 
 def _register_line(read: dict[str, Any]) -> str:
