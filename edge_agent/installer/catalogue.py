@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from edge_agent.drivers.factory import SUNSPEC
 from edge_agent.drivers.sunspec import DEVICE_TYPES
@@ -123,7 +122,7 @@ def findings(path: Path) -> list[str]:
     return found if title else ["title is empty: say maker, platform and kind of device", *found]
 
 
-def _in_words(item: ErrorDetails) -> str:
+def _in_words(item: Mapping[str, Any]) -> str:
     """One finding: where, which value, what is expected. List entries count from 1, as people do."""
     place = ".".join(str(part + 1) if isinstance(part, int) else part for part in item["loc"]) or "file"
     if item["type"] == "missing":
@@ -139,7 +138,7 @@ def _in_words(item: ErrorDetails) -> str:
     )
 
 
-def _follows_from_others(item: ErrorDetails) -> bool:
+def _follows_from_others(item: Mapping[str, Any]) -> bool:
     """A list that is too short only because its entries were refused, which is said of them."""
     return item["type"] == "too_short" and bool(item["input"])
 
