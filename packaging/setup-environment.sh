@@ -39,3 +39,6 @@ fi
 # The lock decides; nothing else is resolved, and no other Python is fetched. The system's certificates: as pip does.
 UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true UV_PROJECT_ENVIRONMENT=.venv \
     .venv/bin/uv sync --quiet --locked --all-extras --python .venv/bin/python
+
+# The wheel of sunsynk brings its own tests as a package `tests`, which our scripts would find before ours.
+rm -rf .venv/lib/python*/site-packages/tests

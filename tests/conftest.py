@@ -27,7 +27,7 @@ from cloud.embedded import erase_postgres, launch_postgres, launch_redis
 
 # A busy machine is not a slow function; the seed that failed is printed, so that it can be run again.
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
-hypothesis.settings.register_profile("fast", deadline=None, print_blob=True, max_examples=20)  # make check
+hypothesis.settings.register_profile("fast", deadline=None, print_blob=True, max_examples=10)  # make check
 hypothesis.settings.load_profile("suite")
 
 MIGRATION_LOCK = 0x50_1A_12  # advisory: the cluster-wide role of two workers' migrations on one server

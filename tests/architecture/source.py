@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,14 +18,16 @@ class Module:
     text: str
     tree: ast.Module
 
-    @property
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def imports(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything that is imported, anywhere in the file."""
+        found: list[tuple[int, str]] = []
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                yield from ((node.lineno, alias.name) for alias in node.names)
+                found += [(node.lineno, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                yield node.lineno, node.module or ""
+                found.append((node.lineno, node.module or ""))
+        return found
 
     @property
     def imported_names(self) -> Iterator[tuple[int, str]]:

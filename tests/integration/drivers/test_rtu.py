@@ -137,11 +137,11 @@ async def test_a_line_that_is_never_quiet_is_an_error(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_a_thousand_reads_at_the_times_of_the_field() -> None:
-    """A slave of 0.35 s against a time-out of 0.3 s, every seventh answer later still."""
+async def test_reads_at_the_times_of_the_field() -> None:
+    """A slave of 0.35 s against a time-out of 0.3 s, every seventh answer later still; a thousand reads take seven minutes."""
     delay = lambda n: 0.9 if n % 7 == 0 else 0.35  # noqa: E731
     async with wire(Slaves({1}, delay_s=delay)) as line:
         bus = SerialBus(SerialSettings(line.port, 9600), timeout_s=0.3)
-        outcomes, good = await hammer(bus, reads=1000)
+        outcomes, good = await hammer(bus, reads=250)
         assert sum(good[80:]) >= 0.95 * len(good[80:]), outcomes  # the first 30 s are for learning
         await bus.close()
