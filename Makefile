@@ -14,7 +14,8 @@ FAST_TESTS := tests/unit tests/property tests/architecture
 
 # program=Debian package
 FOR_DEMO := mosquitto=mosquitto
-FOR_TESTS := $(FOR_DEMO) chromium=chromium
+FOR_TESTS := $(FOR_DEMO) chromium=chromium node=nodejs npm=npm
+NODE_SERVER := tests/node/node_modules/.package-lock.json
 
 # Run by root, a database may lie outside the checkout (see cloud/embedded); only the project's own code knows where.
 ERASE := "import sys, pathlib, cloud.embedded as e; [e.erase_postgres(c.parent) for c in [*pathlib.Path(sys.argv[1]).rglob('cluster')]]"
@@ -51,7 +52,11 @@ lint: $(READY)
 fast-tests: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" --hypothesis-profile fast $(FAST_TESTS)
 
-test: $(READY) test-packages ## the whole suite in random order
+$(NODE_SERVER): tests/node/package-lock.json | test-packages
+	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+test: $(READY) test-packages $(NODE_SERVER) ## the whole suite in random order
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 	$(BIN)/python -m pytest -q -m slow
 
