@@ -142,6 +142,6 @@ async def test_reads_at_the_times_of_the_field() -> None:
     delay = lambda n: 0.9 if n % 7 == 0 else 0.35  # noqa: E731
     async with wire(Slaves({1}, delay_s=delay)) as line:
         bus = SerialBus(SerialSettings(line.port, 9600), timeout_s=0.3)
-        outcomes, good = await hammer(bus, reads=250)
+        outcomes, good = await hammer(bus, reads=120)
         assert sum(good[80:]) >= 0.95 * len(good[80:]), outcomes  # the first 30 s are for learning
         await bus.close()
