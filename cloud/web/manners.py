@@ -18,9 +18,12 @@ from cloud.web.limits import Decision
 
 _log = get_logger(__name__)
 
+_FIRST_ERROR = 400
 CORRELATION_HEADER = "X-Correlation-Id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUIET_PATHS = ("/healthz", "/readyz")
+_QUIET_WHEN_WELL = ("/api/v1/edge/readings", "/api/v1/edge/heartbeat")
+"""Boxes send every few seconds, and the ledger has a line of each batch: what went well would only hide what did not."""
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _SAFE_HEADERS = {
@@ -90,11 +93,12 @@ class RequestManners:
             else:
                 await self._app(scope, self._counted(receive), send_with_headers)
         finally:
-            if scope["path"] not in _QUIET_PATHS:
+            path = scope["path"]
+            if path not in _QUIET_PATHS and (path not in _QUIET_WHEN_WELL or status >= _FIRST_ERROR):
                 _log.info(
                     "request",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=path,
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),
                     client=(scope.get("client") or ("",))[0],

@@ -8,6 +8,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from cloud.core.errors import OverloadedError
 from cloud.web.errors import PROBLEM_TYPE, install_error_handlers
@@ -74,6 +76,25 @@ async def test_a_body_without_a_length_is_counted_too() -> None:
     async with client() as http:
         answer = await http.post("/readings", content=pieces())
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_boxes_are_heard_of_in_the_log_only_when_something_is_wrong() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=int(scope["query_string"]))(scope, receive, send)
+
+    manners = RequestManners(app, max_body_bytes=10, https=False)
+    transport = httpx.ASGITransport(manners)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        with capture_logs() as logged:
+            for path, status in (
+                ("edge/readings", 200),
+                ("edge/readings", 409),
+                ("edge/heartbeat", 200),
+                ("sites", 200),
+            ):
+                await http.post(f"/api/v1/{path}?{status}")
+    told = [(line["path"], line["status"]) for line in logged if line["event"] == "request"]
+    assert told == [("/api/v1/edge/readings", 409), ("/api/v1/sites", 200)]
 
 
 async def test_other_requests_go_on_to_the_router() -> None:
