@@ -97,10 +97,9 @@ class SerialLine:
             )
         except (OSError, ValueError, termios.error) as error:  # the last: a setting that the adapter refuses
             raise self._refused(error) from error
+        # An FTDI adapter then hands over what came every millisecond; others cannot, and need not.
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
-            port.set_low_latency_mode(
-                True
-            )  # an FTDI adapter then hands over every millisecond; others cannot, and need not
+            port.set_low_latency_mode(True)
         try:
             os.set_blocking(port.fileno(), False)
             asyncio.get_running_loop().add_reader(port.fileno(), self._read)

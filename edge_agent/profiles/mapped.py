@@ -270,3 +270,28 @@ def check_keys(groups: tuple[tuple[MappedValue, ...], ...], read_for: tuple[Devi
             raise ValueError(
                 f"{value.metric} is for {', '.join(value.read_for)}, but the map is for {', '.join(read_for)}"
             )
+
+
+class WithTemplates(ProfilePart):
+    """A map in whose texts stand names in braces, which the connection fills.
+
+    Attributes:
+        defaults: of names that the connection does not give.
+    """
+
+    defaults: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def _templates(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """Names that the connection must give."""
+        return names_in(*self._templates) - set(self.defaults)
+
+    @property
+    def open_names(self) -> frozenset[str]:
+        """Names that the connection may give."""
+        found = (match for template in self._templates for match in PLACEHOLDER.findall(template))
+        return frozenset(name for name, _ in found) - self.placeholders

@@ -10,13 +10,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from edge_agent.profiles.mapped import (
-    PLACEHOLDER,
     MappedValue,
     PathCondition,
     Stamp,
+    WithTemplates,
     check_keys,
     check_path,
-    names_in,
     unroll,
     unroll_values,
 )
@@ -70,7 +69,7 @@ class HttpRequest(ProfilePart):
         return self
 
 
-class HttpMap(ProfilePart):
+class HttpMap(WithTemplates):
     """One family.
 
     Attributes:
@@ -78,7 +77,6 @@ class HttpMap(ProfilePart):
         read_for: device types that the map is for (`for` in the file).
         auth: how a user name and password are sent; a token always goes as bearer.
         username: when the connection gives a password alone.
-        defaults: of names in braces that the connection does not give.
         gap_s: silence between two requests to one device.
         timeout_s: for a whole answer.
     """
@@ -90,7 +88,6 @@ class HttpMap(ProfilePart):
     read_for: tuple[DeviceType, ...] = Field(alias="for", min_length=1)
     auth: HttpAuth | None = None
     username: str = ""
-    defaults: dict[str, str] = Field(default_factory=dict)
     gap_s: float = Field(default=0.0, ge=0, le=60)
     timeout_s: float = Field(default=10.0, gt=0, le=60)
     requests: tuple[HttpRequest, ...] = Field(alias="request", min_length=1)
@@ -106,17 +103,6 @@ class HttpMap(ProfilePart):
     @property
     def _templates(self) -> list[str]:
         return [template for request in self.requests for template in request.templates]
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """Names that the connection must give."""
-        return names_in(*self._templates) - set(self.defaults)
-
-    @property
-    def open_names(self) -> frozenset[str]:
-        """Names that the connection may give."""
-        found = (match for template in self._templates for match in PLACEHOLDER.findall(template))
-        return frozenset(name for name, _ in found) - self.placeholders
 
     @property
     def metrics(self) -> tuple[str, ...]:

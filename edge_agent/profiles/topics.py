@@ -10,12 +10,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from edge_agent.profiles.mapped import (
-    PLACEHOLDER,
     MappedValue,
     Stamp,
+    WithTemplates,
     check_keys,
     check_path,
-    names_in,
     unroll,
     unroll_values,
 )
@@ -130,7 +129,7 @@ class Request(ProfilePart):
     every_s: float | None = Field(default=None, ge=5, le=3600)
 
 
-class TopicMap(ProfilePart):
+class TopicMap(WithTemplates):
     """One convention.
 
     Attributes:
@@ -138,7 +137,6 @@ class TopicMap(ProfilePart):
         read_for: device types that the map is for (`for` in the file).
         availability: all of them must say there.
         requests: sent after each connection (`request` in the file).
-        defaults: of names in braces that the connection does not give.
         assembly_s: messages that come within this time of the first make one reading; for devices with a topic for each value.
         silence_s: values stay the present for this long even if the plan's interval is shorter; for devices that repeat them slowly.
     """
@@ -150,7 +148,6 @@ class TopicMap(ProfilePart):
     read_for: tuple[DeviceType, ...] = Field(alias="for", min_length=1)
     availability: tuple[Availability, ...] = ()
     requests: tuple[Request, ...] = Field(alias="request", default=())
-    defaults: dict[str, str] = Field(default_factory=dict)
     assembly_s: float = Field(default=0.0, ge=0, le=60)
     silence_s: float = Field(default=0.0, ge=0, le=3600)
     entries: tuple[TopicEntry, ...] = Field(alias="topic", min_length=1)
@@ -168,17 +165,6 @@ class TopicMap(ProfilePart):
         topics = unroll(written.get("topic"))
         written["topic"] = [unroll_values(topic) for topic in topics] if isinstance(topics, list) else topics
         return {key: value for key, value in written.items() if value is not None}
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """Names that the connection must give."""
-        return names_in(*self._templates) - set(self.defaults)
-
-    @property
-    def open_names(self) -> frozenset[str]:
-        """Names that the connection may give."""
-        found = (match for template in self._templates for match in PLACEHOLDER.findall(template))
-        return frozenset(name for name, _ in found) - self.placeholders
 
     @property
     def _templates(self) -> list[str]:
