@@ -4,10 +4,11 @@ An RTU answer says who answers, which function and how many registers, and nothi
 for the answer to a later question of the same shape. What rules this out is not time but order: a slave answers its questions one after
 the other. So every question that went unanswered is remembered as *owed*; while an answer is owed, no question of the same unit and shape
 is sent (`RtuStream.is_owed`), and once the unit has answered a question of another shape, the earlier one will not be answered any more.
-A foreign master's questions are owed answers, too.
+A foreign master's questions are owed answers, too. One that is heard while ours waits may have reached the slave before it or after it: a
+busy box hears late. So order is kept as places in the line of questions, not as times, and nothing counts as settled that only may be.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edge_agent.drivers.modbus_frame import (
@@ -46,10 +47,18 @@ _CRC_LENGTH = 2
 
 @dataclass(frozen=True, slots=True)
 class _Owed:
+    """A question without an answer: it was the first at the earliest, the last at the latest, by place in the line of questions."""
+
     unit: int
     shape: tuple[int, int]
     asked_at: float
+    first: int
+    last: int
     is_ours: bool
+
+    def is_settled_by(self, answered: "_Owed") -> bool:
+        """Whether nothing can follow for this one once the other is answered: a unit answers in order."""
+        return self is answered or (self.unit == answered.unit and self.last < answered.first)
 
 
 class RtuStream:
@@ -64,6 +73,7 @@ class RtuStream:
         self._buffer = bytearray()
         self._question: Question | None = None
         self._asked_at = 0.0
+        self._place = 0  # of the present question; another master's stand at odd places, between ours
         self._echo = b""
         self._prefix = b""
         self._length = 0
@@ -83,6 +93,7 @@ class RtuStream:
         """The request's bytes; from now on its answer is waited for."""
         self._buffer.clear()
         self._question, self._asked_at = question, now
+        self._place += 2
         self._prefix = question.reply_start
         self._length = len(self._prefix) + question.reply_data + _CRC_LENGTH
         request = with_crc(bytes((question.unit,)) + question.pdu)
@@ -92,8 +103,11 @@ class RtuStream:
     def give_up(self) -> None:
         """The present question is owed an answer from now on."""
         if self._question is not None:
-            self._owed.append(_Owed(self._question.unit, self._question.shape, self._asked_at, is_ours=True))
+            self._owed.append(self._present(self._question))
             self._question = None
+
+    def _present(self, question: Question) -> _Owed:
+        return _Owed(question.unit, question.shape, self._asked_at, self._place, self._place, is_ours=True)
 
     def is_owed(self, question: Question, *, now: float) -> bool:
         """Whether an answer that could pass for this question's may still be on its way."""
@@ -118,6 +132,8 @@ class RtuStream:
         """The line has been silent: what waits is no frame."""
         length = len(self._buffer)
         self._buffer.clear()
+        if length > MAX_LEADING_NOISE:
+            self.give_up()
         return [Noise(length)] if length else []
 
     def _events(self, now: float) -> Iterator[Event]:
@@ -168,61 +184,61 @@ class RtuStream:
         unit, function = frame[0], frame[1]
         if function & EXCEPTION_BIT:
             return self._refusal(unit, function & ~EXCEPTION_BIT, frame[2])
-        if function in _READS and len(frame) == _FRAMING_LENGTH + frame[2]:
+        if (
+            function in _READS and len(frame) != _REQUEST_LENGTH
+        ):  # no word answer has that length: its byte count is even
             return self._answer(frame)
-        count = int.from_bytes(frame[4:6], "big")
-        late = next(
-            (owed for owed in self._owed if (owed.unit, owed.shape[0]) == (unit, function) and owed.is_ours), None
-        )
-        if late is not None and function not in _READS:
-            self._settle_until(late)
+        late = next((owed for owed in self._owed if (owed.unit, owed.shape[0]) == (unit, function)), None)
+        if late is not None and late.is_ours and function not in _READS:
+            self._settle([late])
             return Late(unit, late.asked_at)
-        if function in _READS:
-            self._owed.append(_Owed(unit, (function, count), now, is_ours=False))
-        return Foreign(unit, is_question=True, is_rival=self._is_rival(unit, (function, count)))
+        return self._foreign(unit, (function, int.from_bytes(frame[4:6], "big")), now)
 
-    def _is_rival(self, unit: int, shape: tuple[int, int]) -> bool:
+    def _foreign(self, unit: int, shape: tuple[int, int], now: float) -> Foreign:
         asked = self._question
-        return asked is not None and asked.unit == unit and asked.shape == shape
+        if shape[0] in _READS:
+            first = self._place + 1 if asked is None else self._place - 1
+            self._owed.append(_Owed(unit, shape, now, first, self._place + 1, is_ours=False))
+        is_rival = asked is not None and asked.unit == unit and asked.shape == shape
+        if is_rival:
+            self.give_up()
+        return Foreign(unit, is_question=True, is_rival=is_rival)
 
     def _answer(self, frame: bytes) -> Event:
         unit, shape = frame[0], (frame[1], frame[2] // 2)
         asked = self._question
-        for owed in self._owed:
-            if owed.unit == unit and owed.shape == shape:
-                self._settle_until(owed)
-                return Late(unit, owed.asked_at) if owed.is_ours else Foreign(unit, is_question=False)
+        candidates = [owed for owed in self._owed if owed.unit == unit and owed.shape == shape]
+        if candidates:
+            self._settle(candidates)
+            return Late(unit, candidates[0].asked_at) if candidates[0].is_ours else Foreign(unit, is_question=False)
         if asked is not None and asked.unit == unit:
+            self.give_up()
             return Wrong(f"the answer has function {shape[0]} and {shape[1]} registers")
         return Late(unit, None)
 
     def _accepted(self, frame: bytes) -> Answer:
-        asked = self._question
-        if asked is not None:
-            self._owed = [owed for owed in self._owed if owed.unit != asked.unit or owed.asked_at > self._asked_at]
-        self._question = None
+        if self._question is not None:
+            self._settle([self._present(self._question)])
+            self._question = None
         return Answer(frame[len(self._prefix) : -_CRC_LENGTH])
 
-    def _settle_until(self, answered: _Owed) -> None:
-        """A unit that answers a question will answer none that came before it."""
-        self._owed = [
-            owed
-            for owed in self._owed
-            if owed is not answered and (owed.unit != answered.unit or owed.asked_at > answered.asked_at)
-        ]
+    def _settle(self, candidates: Sequence[_Owed]) -> None:
+        """One of these was answered: drop what will not be answered any more, whichever it was."""
+        if self._owed and candidates:
+            self._owed = [
+                owed for owed in self._owed if not all(owed.is_settled_by(candidate) for candidate in candidates)
+            ]
 
     def _refusal(self, unit: int, function: int, code: int) -> Event:
-        earlier = [owed for owed in self._owed if owed.unit == unit and owed.shape[0] == function]
+        candidates = [owed for owed in self._owed if owed.unit == unit and owed.shape[0] == function]
         asked = self._question
         if asked is None or asked.unit != unit or asked.function != function:
-            if earlier:
-                self._settle_until(earlier[0])
-            return Late(unit, earlier[0].asked_at if earlier else None)
-        if not earlier:
+            self._settle(candidates)
+            return Late(unit, candidates[0].asked_at if candidates else None)
+        if not candidates:
             self._question = None
             return Refusal(code)
-        # It belongs to the earlier question or to this one; in both cases the earlier one is settled, and this one is not surely so.
-        self._settle_until(earlier[-1])
+        self._settle([*candidates, self._present(asked)])  # it belongs to an earlier question or to this one
         self.give_up()
         return Refusal(code, is_sure=False)
 
