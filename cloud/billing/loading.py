@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing import repository
 from cloud.billing.catalogue import Catalogue, PlanRecord, read_catalogue
+from cloud.billing.repository import tariffs
 from cloud.billing.rules.model import Adjustment, AdjustmentKind
 from cloud.billing.rules.simulation import adjustment_json
-from cloud.billing.schemas import LoadedTariffs, TariffRates
+from cloud.billing.schemas.tariffs import LoadedTariffs, TariffRates
 
 _UNITS = {
     AdjustmentKind.DUTY: "percent",
@@ -101,21 +101,21 @@ async def load_tariffs(conn: AsyncConnection, catalogue: Catalogue | None = None
     data = catalogue or read_catalogue()
     plans = dict(item for record in data.plans for item in plan_rows(record))
     adjustments = _adjustment_rows(data)
-    old_plans = await repository.stored_plans(conn)
-    old_adjustments = await repository.stored_adjustments(conn)
+    old_plans = await tariffs.stored_plans(conn)
+    old_adjustments = await tariffs.stored_adjustments(conn)
     changed_plans = {key for key in plans.keys() & old_plans.keys() if _differs(old_plans[key], plans[key])}
     changed = {
         key for key in adjustments.keys() & old_adjustments.keys() if _differs(old_adjustments[key], adjustments[key])
     }
     # Corrections first: a new version may begin only when the one before has been given its end.
     for key in sorted(changed_plans):
-        await repository.change_plan(conn, old_plans[key]["id"], plans[key])
+        await tariffs.change_plan(conn, old_plans[key]["id"], plans[key])
     for key in sorted(changed):
-        await repository.change_adjustment(conn, old_adjustments[key]["id"], adjustments[key])
+        await tariffs.change_adjustment(conn, old_adjustments[key]["id"], adjustments[key])
     new_plans = [plans[key] for key in sorted(plans.keys() - old_plans.keys())]
     new_adjustments = [adjustments[key] for key in sorted(adjustments.keys() - old_adjustments.keys())]
-    await repository.add_plans(conn, new_plans)
-    await repository.add_adjustments(conn, new_adjustments)
+    await tariffs.add_plans(conn, new_plans)
+    await tariffs.add_adjustments(conn, new_adjustments)
     return LoadedTariffs(
         plans_added=len(new_plans),
         plans_changed=len(changed_plans),

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.auth.rules import Action, authorize
 from cloud.auth.schemas import Principal
-from cloud.billing import repository as bills
-from cloud.billing.schemas import BillIn, BillOut
-from cloud.billing.service import MONTH_DAYS, simulate_site_bill
+from cloud.billing.repository import bills
+from cloud.billing.schemas.bills import BillIn, BillOut
+from cloud.billing.service.site_bills import MONTH_DAYS, simulate_site_bill
 from cloud.core.db import SYSTEM, Database, TenantContext
 from cloud.core.errors import (
     ConflictError,

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select, update
 
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.loading import load_tariffs
-from cloud.billing.repository import adjustment_records
+from cloud.billing.repository.tariffs import adjustment_records
 from cloud.billing.rules.records import adjustment_of
 from cloud.billing.tables import TariffPlan
 from cloud.core.db import NOBODY, Database

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from cloud.accounts.schemas import OrganizationSettings
 from cloud.auth.schemas import UserPreferences
-from cloud.billing.schemas import BillBreakdown, SavingsBreakdown, TariffRates
+from cloud.billing.schemas.bills import BillBreakdown, SavingsBreakdown
+from cloud.billing.schemas.tariffs import TariffRates
 from cloud.core.discos import DiscoProvider
 from cloud.devices.schemas import CONNECTIONS, MqttConnection, connection_of
 from cloud.reports.schemas import Branding, DeliveryConfig, ReportParameters, sections_of

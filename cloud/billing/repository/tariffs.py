@@ -1,27 +1,21 @@
-"""Tariffs, bills, and the quarter-hours that bills stand on, in the database."""
+"""Tariffs in the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing.rules.energy import QuarterHour
-from cloud.billing.schemas import BillOut, BillSummary, TariffOut
-from cloud.billing.tables import BillingSimulation, TariffAdjustment, TariffCategory, TariffPlan
+from cloud.billing.schemas.tariffs import TariffOut
+from cloud.billing.tables import TariffAdjustment, TariffCategory, TariffPlan
 from cloud.core.discos import DiscoProvider
 from cloud.core.ids import new_id
-from cloud.telemetry.tables import EmissionFactor, TelemetryQuarterHour
 from cloud.web.paging import Paging
-from shared.periods import Window
 
 _PLAN = tuple(getattr(TariffPlan, name) for name in TariffOut.model_fields)
-_SUMMARY = tuple(getattr(BillingSimulation, name) for name in BillSummary.model_fields)
-_BILL = tuple(getattr(BillingSimulation, name) for name in BillOut.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,120 +171,3 @@ async def add_adjustments(conn: AsyncConnection, rows: Sequence[Mapping[str, Any
 async def change_adjustment(conn: AsyncConnection, record_id: UUID, values: Mapping[str, Any]) -> None:
     """Correct a dated record."""
     await conn.execute(update(TariffAdjustment).where(TariffAdjustment.id == record_id).values(**values))
-
-
-async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Window) -> Sequence[QuarterHour]:
-    """The site's own quarter-hours (not its devices') that begin in the window."""
-    table = TelemetryQuarterHour
-    statement = (
-        select(
-            table.bucket,
-            table.generated_wh,
-            table.consumed_wh,
-            table.imported_wh,
-            table.exported_wh,
-            table.covered_seconds,
-        )
-        .where(
-            table.site_id == site_id,
-            table.device_id.is_(None),
-            table.bucket >= window.start,
-            table.bucket < window.end,
-        )
-        .order_by(table.bucket)
-    )
-    return [QuarterHour(*row) for row in await conn.execute(statement)]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowTotals:
-    """Sums over a window; None = not measured."""
-
-    consumed_wh: int | None
-    imported_wh: int | None
-    exported_wh: int | None
-    covered_seconds: int
-
-
-async def window_totals(conn: AsyncConnection, site_id: UUID, window: Window) -> WindowTotals:
-    """The site's energies in a window, added up in the database."""
-    table = TelemetryQuarterHour
-    statement = select(
-        func.sum(table.consumed_wh),
-        func.sum(table.imported_wh),
-        func.sum(table.exported_wh),
-        func.coalesce(func.sum(table.covered_seconds), 0),
-    ).where(
-        table.site_id == site_id,
-        table.device_id.is_(None),
-        table.bucket >= window.start,
-        table.bucket < window.end,
-    )
-    consumed, imported, exported, covered = (await conn.execute(statement)).one()
-
-    def whole(value: Decimal | int | None) -> int | None:
-        return None if value is None else int(value)
-
-    return WindowTotals(whole(consumed), whole(imported), whole(exported), int(covered))
-
-
-async def default_factor(conn: AsyncConnection, kind: str) -> Decimal:
-    """Value of the default emission factor of a kind (`grid_electricity` in kg/kWh, `tree` in kg)."""
-    statement = select(EmissionFactor.value).where(EmissionFactor.kind == kind, EmissionFactor.is_default)
-    value: Decimal = (await conn.execute(statement)).scalar_one()
-    return value
-
-
-async def add_bill(conn: AsyncConnection, values: Mapping[str, Any]) -> UUID:
-    """Store a bill."""
-    bill_id = new_id()
-    await conn.execute(insert(BillingSimulation).values(id=bill_id, **values))
-    return bill_id
-
-
-async def same_bill(conn: AsyncConnection, site_id: UUID, content_hash: str) -> UUID | None:
-    """A stored bill of the site with the same inputs and outputs."""
-    table = BillingSimulation
-    statement = (
-        select(table.id)
-        .where(table.site_id == site_id, table.content_hash == content_hash)
-        .order_by(table.created_at.desc())
-        .limit(1)
-    )
-    found: UUID | None = (await conn.execute(statement)).scalar_one_or_none()
-    return found
-
-
-async def lock_site_bills(conn: AsyncConnection, site_id: UUID) -> None:
-    """Let one transaction at a time store bills of the site, so that the same bill asked for twice at once is stored once."""
-    await conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"bills {site_id}", 0))))
-
-
-async def get_bill(conn: AsyncConnection, site_id: UUID, bill_id: UUID) -> BillOut | None:
-    """One bill of the site."""
-    table = BillingSimulation
-    row = (await conn.execute(select(*_BILL).where(table.id == bill_id, table.site_id == site_id))).one_or_none()
-    return None if row is None else BillOut.model_validate(row)
-
-
-async def list_bills(conn: AsyncConnection, site_id: UUID, paging: Paging) -> tuple[Sequence[BillSummary], str | None]:
-    """A page of the site's bills, the newest first."""
-    table = BillingSimulation
-    statement = paging.apply(
-        select(*_SUMMARY).where(table.site_id == site_id), table.created_at, table.id, descending=True
-    )
-    rows = [BillSummary.model_validate(row) for row in await conn.execute(statement)]
-    return paging.split(rows, key=lambda row: (row.created_at, row.id))
-
-
-async def latest_bill(conn: AsyncConnection, site_id: UUID, first: date, last: date) -> BillOut | None:
-    """The newest bill of exactly this period."""
-    table = BillingSimulation
-    statement = (
-        select(*_BILL)
-        .where(table.site_id == site_id, table.period_start == first, table.period_end == last)
-        .order_by(table.created_at.desc(), table.id.desc())
-        .limit(1)
-    )
-    row = (await conn.execute(statement)).one_or_none()
-    return None if row is None else BillOut.model_validate(row)

@@ -1,40 +1,22 @@
-"""Tariffs and bills over HTTP."""
+"""A site's bills over HTTP."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from cloud.auth.rules import Action
-from cloud.auth.schemas import Scope
-from cloud.billing import repository, service
-from cloud.billing.schemas import BillCheck, BillIn, BillOut, BillSummary, TariffOut
-from cloud.core.discos import DiscoProvider
+from cloud.billing.repository import bills as stored
+from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, BillSummary
+from cloud.billing.service import site_bills
 from cloud.sites.deps import site_for
 from cloud.sites.schemas import SiteOut
-from cloud.web.deps import Conn, CurrentUser, Now, PageOf, allowed
+from cloud.web.deps import Conn, CurrentUser, Now, PageOf
 from cloud.web.etags import set_etag
 from cloud.web.paging import Page
 from cloud.web.routing import API, api_router
 
 router = api_router(tags=["billing"])
-
-
-@router.get("/tariffs")
-async def list_tariffs(
-    conn: Conn,
-    paging: PageOf,
-    _scope: Annotated[Scope, allowed(Action.TARIFF_READ)],
-    *,
-    disco_provider: Annotated[DiscoProvider | None, Query(description="Of this company only.")] = None,
-    category: Annotated[str | None, Query(max_length=50, description="Of this category only.")] = None,
-    on: Annotated[date | None, Query(description="In force on this day only.")] = None,
-) -> Page[TariffOut]:
-    """The tariffs on record, with the notification that each was taken from."""
-    wanted = repository.TariffFilter(disco_provider=disco_provider, category=category, on=on)
-    items, next_cursor = await repository.list_tariffs(conn, paging, wanted)
-    return Page(items=list(items), next_cursor=next_cursor)
 
 
 @router.post("/sites/{site_id}/bills", status_code=201)
@@ -48,7 +30,7 @@ async def create_bill(
     response: Response,
 ) -> BillOut:
     """Work out the bill of a period from the site's readings, with and without solar, and store it."""
-    bill = await service.create_bill(conn, site, body, now=now, user_id=user.user_id)
+    bill = await site_bills.create_bill(conn, site, body, now=now, user_id=user.user_id)
     set_etag(response, bill.version)
     response.headers["Location"] = f"{API}/sites/{site.id}/bills/{bill.id}"
     return bill
@@ -59,7 +41,7 @@ async def list_bills(
     site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn, paging: PageOf
 ) -> Page[BillSummary]:
     """The site's bills, the newest first."""
-    items, next_cursor = await repository.list_bills(conn, site.id, paging)
+    items, next_cursor = await stored.list_bills(conn, site.id, paging)
     return Page(items=list(items), next_cursor=next_cursor)
 
 
@@ -68,7 +50,7 @@ async def get_bill(
     bill_id: UUID, site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn, *, response: Response
 ) -> BillOut:
     """One bill, with every line explained."""
-    bill = await service.get_bill(conn, site, bill_id)
+    bill = await site_bills.get_bill(conn, site, bill_id)
     set_etag(response, bill.version)
     return bill
 
@@ -76,4 +58,4 @@ async def get_bill(
 @router.get("/sites/{site_id}/bills/{bill_id}/check")
 async def check_bill(bill_id: UUID, site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn) -> BillCheck:
     """Compute the bill again from its stored inputs: the same hash says that nothing about it has changed."""
-    return await service.check_bill(conn, site, bill_id)
+    return await site_bills.check_bill(conn, site, bill_id)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing import repository
 from cloud.billing.problems import (
     EnergyMissingError,
     PeriodNotStartedError,
@@ -17,6 +16,8 @@ from cloud.billing.problems import (
     TariffMissingError,
     problem_of,
 )
+from cloud.billing.repository import bills, tariffs
+from cloud.billing.repository import energy as energy_store
 from cloud.billing.rules.adjustments import FCA_LAG_MONTHS
 from cloud.billing.rules.consumer import billed_category, checked_months, export_scheme_of, province_of
 from cloud.billing.rules.energy import PeriodEnergy, period_energy, period_window
@@ -26,7 +27,8 @@ from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of
 from cloud.billing.rules.simulation import Simulation, inputs_json, simulate, units_of
-from cloud.billing.schemas import BillBreakdown, BillCheck, BillIn, BillOut, SavingsBreakdown, TariffOut
+from cloud.billing.schemas.bills import BillBreakdown, BillCheck, BillIn, BillOut, SavingsBreakdown
+from cloud.billing.schemas.tariffs import TariffOut
 from cloud.core.discos import DiscoProvider
 from cloud.core.errors import FieldProblem, NotFoundError
 from cloud.sites.schemas import SiteOut
@@ -83,7 +85,7 @@ def _set_up(site: SiteOut) -> tuple[DiscoProvider, str]:
 
 
 async def _category(conn: AsyncConnection, name: str) -> str:
-    code = await repository.category_code(conn, name)
+    code = await tariffs.category_code(conn, name)
     if code is None:
         raise TariffMissingError(
             f"The tariff category {name!r} is not known.",
@@ -95,10 +97,10 @@ async def _category(conn: AsyncConnection, name: str) -> str:
 async def _tariff(
     conn: AsyncConnection, disco: DiscoProvider, category: str, *, body: BillIn
 ) -> tuple[TariffOut, tuple[BillWarning, ...]]:
-    plans = await repository.plans_of(conn, disco, category, first=body.period_start, last=body.period_end)
+    plans = await tariffs.plans_of(conn, disco, category, first=body.period_start, last=body.period_end)
     latest = plans[0] if plans else None
     if latest is None or (latest.effective_to is not None and latest.effective_to < body.period_end):
-        available = await repository.categories_with_plans(conn, disco)
+        available = await tariffs.categories_with_plans(conn, disco)
         raise TariffMissingError(
             f"No tariff of {disco.value} for {category} is on record for {body.period_end}; nothing is invented in its place.",
             extra={"missing": {"disco_provider": disco.value, "category": category, "on": body.period_end.isoformat()}},
@@ -124,7 +126,7 @@ async def _month_units(
 ) -> tuple[Decimal, Decimal | None] | None:
     """Imported (or netted) and consumed kWh of a calendar month, where the readings are complete."""
     window = month_window(month.year, month.month, zone_of(site.timezone))
-    totals = await repository.window_totals(conn, site.id, window)
+    totals = await energy_store.window_totals(conn, site.id, window)
     if totals.imported_wh is None or totals.covered_seconds / window.seconds * 100 < HISTORY_COVERAGE_PERCENT:
         return None
     billed = totals.imported_wh - ((totals.exported_wh or 0) if netted else 0)
@@ -179,7 +181,7 @@ def _energy_warnings(
 async def _read_energy(conn: AsyncConnection, site: SiteOut, body: BillIn, disco: DiscoProvider) -> PeriodEnergy:
     zone = zone_of(site.timezone)
     window = period_window(body.period_start, body.period_end, zone)
-    quarters = await repository.site_quarter_hours(conn, site.id, window)
+    quarters = await energy_store.site_quarter_hours(conn, site.id, window)
     energy = period_energy(quarters, window=window, zone=zone, disco_provider=disco.value)
     if energy.imported_kwh is None:
         raise EnergyMissingError(
@@ -285,13 +287,13 @@ async def _simulated(
     inputs = inputs_json(
         plan_record=_plan_record(tariff),
         case=case,
-        adjustments=[adjustment_of(record) for record in await repository.adjustment_records(conn)],
+        adjustments=[adjustment_of(record) for record in await tariffs.adjustment_records(conn)],
         consumed_kwh=consumed_kwh,
         consumed_peak_kwh=energy.consumed_peak_kwh,
         consumed_units=history.without_solar,
         generated_kwh=energy.generated_kwh or _ZERO,
-        co2_kg_per_kwh=await repository.default_factor(conn, "grid_electricity"),
-        co2_kg_per_tree=await repository.default_factor(conn, "tree"),
+        co2_kg_per_kwh=await energy_store.default_factor(conn, "grid_electricity"),
+        co2_kg_per_tree=await energy_store.default_factor(conn, "tree"),
         warnings=[{"code": warning.code, "message": warning.message} for warning in warnings],
     )
     actual = not is_open and not estimated and energy.coverage_percent >= COMPLETE_PERCENT
@@ -338,11 +340,11 @@ async def create_bill(
         As `simulate_site_bill`.
     """
     # The lock comes before any telemetry is read: small tables first.
-    await repository.lock_site_bills(conn, site.id)
+    await bills.lock_site_bills(conn, site.id)
     made = await simulate_site_bill(conn, site, body, now=now)
-    bill_id = await repository.same_bill(conn, site.id, made.simulation.content_hash)
+    bill_id = await bills.same_bill(conn, site.id, made.simulation.content_hash)
     if bill_id is None:
-        bill_id = await repository.add_bill(conn, _row(site, body, made, user_id=user_id))
+        bill_id = await bills.add_bill(conn, _row(site, body, made, user_id=user_id))
     return await get_bill(conn, site, bill_id)
 
 
@@ -352,7 +354,7 @@ async def get_bill(conn: AsyncConnection, site: SiteOut, bill_id: UUID) -> BillO
     Raises:
         NotFoundError: if the site has no such bill.
     """
-    bill = await repository.get_bill(conn, site.id, bill_id)
+    bill = await bills.get_bill(conn, site.id, bill_id)
     if bill is None:
         raise NotFoundError("There is no such bill.")
     return bill

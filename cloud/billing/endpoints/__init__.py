@@ -1,0 +1,9 @@
+"""Tariffs and bills over HTTP."""
+
+from fastapi import APIRouter
+
+from cloud.billing.endpoints import bills, tariffs
+
+router = APIRouter()
+router.include_router(tariffs.router)
+router.include_router(bills.router)

@@ -1,0 +1,1 @@
+"""Tariffs, bills, and the energy that bills stand on, in the database."""

@@ -1,0 +1,75 @@
+"""The quarter-hours that bills stand on, in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.billing.rules.energy import QuarterHour
+from cloud.telemetry.tables import EmissionFactor, TelemetryQuarterHour
+from shared.periods import Window
+
+
+async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Window) -> Sequence[QuarterHour]:
+    """The site's own quarter-hours (not its devices') that begin in the window."""
+    table = TelemetryQuarterHour
+    statement = (
+        select(
+            table.bucket,
+            table.generated_wh,
+            table.consumed_wh,
+            table.imported_wh,
+            table.exported_wh,
+            table.covered_seconds,
+        )
+        .where(
+            table.site_id == site_id,
+            table.device_id.is_(None),
+            table.bucket >= window.start,
+            table.bucket < window.end,
+        )
+        .order_by(table.bucket)
+    )
+    return [QuarterHour(*row) for row in await conn.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTotals:
+    """Sums over a window; None = not measured."""
+
+    consumed_wh: int | None
+    imported_wh: int | None
+    exported_wh: int | None
+    covered_seconds: int
+
+
+async def window_totals(conn: AsyncConnection, site_id: UUID, window: Window) -> WindowTotals:
+    """The site's energies in a window, added up in the database."""
+    table = TelemetryQuarterHour
+    statement = select(
+        func.sum(table.consumed_wh),
+        func.sum(table.imported_wh),
+        func.sum(table.exported_wh),
+        func.coalesce(func.sum(table.covered_seconds), 0),
+    ).where(
+        table.site_id == site_id,
+        table.device_id.is_(None),
+        table.bucket >= window.start,
+        table.bucket < window.end,
+    )
+    consumed, imported, exported, covered = (await conn.execute(statement)).one()
+
+    def whole(value: Decimal | int | None) -> int | None:
+        return None if value is None else int(value)
+
+    return WindowTotals(whole(consumed), whole(imported), whole(exported), int(covered))
+
+
+async def default_factor(conn: AsyncConnection, kind: str) -> Decimal:
+    """Value of the default emission factor of a kind (`grid_electricity` in kg/kWh, `tree` in kg)."""
+    statement = select(EmissionFactor.value).where(EmissionFactor.kind == kind, EmissionFactor.is_default)
+    value: Decimal = (await conn.execute(statement)).scalar_one()
+    return value
