@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,10 @@ import uvicorn
 
 from cloud import __version__
 from cloud.auth.service import Passwords, make_super_admin
-from cloud.billing.loading import load_tariffs
-from cloud.core.db import NOBODY, SYSTEM, Database
+from cloud.billing.commands.tariffs import tariffs
+from cloud.core.console import command_settings, explained
+from cloud.core.db import SYSTEM, Database
 from cloud.core.files import LocalFiles
-from cloud.core.log import configure_logging
 from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
 from cloud.demo.day import run_day
@@ -46,22 +46,6 @@ app = typer.Typer(
 _MIN_PASSWORD_CHARS = 10
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Print an error of ours as one sentence and leave with status 1; a traceback helps nobody who set a wrong variable."""
-    try:
-        yield
-    except SolarHubError as error:
-        typer.echo(f"solarhub: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
-def _settings() -> Settings:
-    settings = load_settings()
-    configure_logging(json=settings.log_json, level=settings.log_level)
-    return settings
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(__version__)
@@ -83,8 +67,8 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
 ) -> None:
     """Serve the API. Run as many processes as needed, behind any load balancer."""
-    with _explained():
-        settings = _settings()
+    with explained():
+        settings = command_settings()
         # A wrong address or login is told in one sentence, before the server starts and wraps it in a traceback.
         asyncio.run(_check_database(settings))
         uvicorn.run(
@@ -104,8 +88,8 @@ def worker(
     threads: Annotated[int, typer.Option(help="Tasks that run at once.", min=1, max=64)] = 4,
 ) -> None:
     """Run the tasks that requests and the scheduler ask for. Run as many processes as needed."""
-    with _explained():
-        settings = _settings()
+    with explained():
+        settings = command_settings()
         asyncio.run(_check_database(settings))
         run_worker(settings, threads=threads)
 
@@ -113,8 +97,8 @@ def worker(
 @app.command()
 def scheduler() -> None:
     """Find work that is due. One process is enough; a second one does no harm."""
-    with _explained():
-        asyncio.run(run_scheduler(_settings()))
+    with explained():
+        asyncio.run(run_scheduler(command_settings()))
 
 
 @app.command()
@@ -122,7 +106,7 @@ def migrate(
     revision: Annotated[str, typer.Option(help="Alembic revision to go up to.")] = "head",
 ) -> None:
     """Bring the database to this version of the program (SOLARHUB_ADMIN_DATABASE_URL)."""
-    with _explained():
+    with explained():
         upgrade(load_settings().admin_url, revision)
         print(f"the database is at {revision}")
 
@@ -137,8 +121,8 @@ def create_admin(
 
     The password comes from SOLARHUB_ADMIN_PASSWORD, or is asked for; it never stands on the command line.
     """
-    with _explained():
-        settings = _settings()
+    with explained():
+        settings = command_settings()
         password = os.environ.get("SOLARHUB_ADMIN_PASSWORD") or _ask_password()
         if len(password) < _MIN_PASSWORD_CHARS:
             raise SolarHubError(f"the password has {len(password)} characters; choose at least {_MIN_PASSWORD_CHARS}")
@@ -161,7 +145,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="For data, logs and the report; emptied first.")] = Path(".demo"),
 ) -> None:
     """A simulated home, its agent and the cloud on this machine, live until Ctrl-C; or one whole day of it, checked."""
-    with _explained():
+    with explained():
         if not day:
             asyncio.run(run_live(folder.resolve() / "live", tell=print))
             return
@@ -173,31 +157,7 @@ def _progress(line: str) -> None:
     typer.echo(line, err=True)
 
 
-tariffs = typer.Typer(help="Tariffs of the distribution companies.", no_args_is_help=True)
 app.add_typer(tariffs, name="tariffs")
-
-
-@tariffs.callback()
-def _tariffs() -> None:
-    """A group of its own, though it has one command so far."""
-
-
-@tariffs.command("load")
-def tariffs_load() -> None:
-    """Bring the tariff data of this version of the program into the database; doing it again changes nothing."""
-    with _explained():
-        counts = asyncio.run(_load_tariffs(_settings()))
-        print(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
-
-
-async def _load_tariffs(settings: Settings) -> dict[str, int]:
-    db = await open_database(settings)
-    try:
-        async with db.transaction(NOBODY) as conn:
-            return (await load_tariffs(conn)).model_dump()
-    finally:
-        await db.dispose()
-
 
 telemetry = typer.Typer(help="Readings and what is computed from them.", no_args_is_help=True)
 app.add_typer(telemetry, name="telemetry")
@@ -210,8 +170,8 @@ def telemetry_recompute(
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last local day, included.")],
 ) -> None:
     """Compute quarter-hours, hours, days and months of a site again from its readings; safe beside running workers."""
-    with _explained():
-        done = asyncio.run(_recompute(_settings(), site, first, last))
+    with explained():
+        done = asyncio.run(_recompute(command_settings(), site, first, last))
         print(
             f"{done.devices} devices from {done.window.start.isoformat()} to {done.window.end.isoformat()}:"
             f" {done.settled} quarter-hours computed"
@@ -233,7 +193,7 @@ def telemetry_import(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Take over the readings of an earlier system. The same files again change nothing; a cut-off import goes on where it stopped."""
-    with _explained():
+    with explained():
         request = ImportRequest(
             site_id=site,
             mapping=load_mapping(mapping),
@@ -242,7 +202,7 @@ def telemetry_import(
             dry_run=dry_run,
             keep_early=keep_early,
         )
-        summary = asyncio.run(_import(_settings(), request))
+        summary = asyncio.run(_import(command_settings(), request))
         print(json.dumps(summary.to_json()) if as_json else summary.to_text())
 
 
@@ -258,7 +218,7 @@ def telemetry_archive(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the readings in the database too.")] = False,
 ) -> None:
     """Write a site's readings to Parquet files in the file store and drop them; what is archived already stays as it is."""
-    with _explained():
+    with explained():
         moved = asyncio.run(
             _with_files(partial(archive_days, site_id=site, first=first.date(), last=last.date(), keep=keep))
         )
@@ -272,13 +232,13 @@ def telemetry_restore(
     last: Annotated[datetime, typer.Option("--to", formats=_DAY, help="Last UTC day, included.")],
 ) -> None:
     """Bring a site's archived readings, quarter-hours and hours back, for a week at least; each file's SHA-256 is checked."""
-    with _explained():
+    with explained():
         moved = asyncio.run(_with_files(partial(restore_days, site_id=site, first=first.date(), last=last.date())))
         print(f"{moved.files} files restored: {moved.rows} rows")
 
 
 async def _with_files(work: Callable[..., Awaitable[Moved]]) -> Moved:
-    settings = _settings()
+    settings = command_settings()
     db = await open_database(settings)
     try:
         return await work(db, LocalFiles(settings.files_dir), now=utc_now())
@@ -320,7 +280,7 @@ def database_scale(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the statements, change nothing.")] = False,
 ) -> None:
     """Grow past one machine (SOLARHUB_ADMIN_DATABASE_URL): once, after a backup, while API and workers stand still."""
-    with _explained():
+    with explained():
         if timescale == citus:
             raise SolarHubError("choose one of --timescale and --citus")
         mode = Mode.TIMESCALE if timescale else Mode.CITUS

@@ -1,0 +1,1 @@
+"""What `solarhub` can do with tariffs and bills."""
