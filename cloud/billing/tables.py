@@ -1,16 +1,27 @@
 """Tariffs and simulated bills."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Numeric, String, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Numeric,
+    PrimaryKeyConstraint,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.core.db import Base, HasCreated, HasId, JsonObject, Tracked, one_of
 from cloud.core.discos import DiscoProvider
 
+RUN_STATES = ("due", "billed", "skipped")
 RATE_STATUSES = ("verified", "derived", "estimated", "pending")
 
 
@@ -114,6 +125,8 @@ class BillingSimulation(HasId, Tracked, Base):
         inputs: everything that the calculation was given; the same inputs give the same `content_hash`.
         lines: the explained lines of the bill.
         coverage_percent: share of the period for which there were readings.
+        is_automatic: by the monthly run, nobody asked for it.
+        replaces_id: the automatic bill that readings which came later have made wrong; it stays as it was.
     """
 
     __tablename__ = "billing_simulations"
@@ -124,6 +137,7 @@ class BillingSimulation(HasId, Tracked, Base):
         Index(None, "site_id", "period_start", "period_end"),
         Index(None, "organization_id"),
         Index(None, "tariff_plan_id"),
+        Index(None, "replaces_id"),
         CheckConstraint("period_end >= period_start", name="period_ascends"),
         CheckConstraint(
             "energy_consumed_kwh >= 0 AND energy_exported_kwh >= 0 AND energy_imported_kwh >= 0 AND energy_generated_kwh >= 0",
@@ -151,3 +165,134 @@ class BillingSimulation(HasId, Tracked, Base):
     coverage_percent: Mapped[float | None]
     content_hash: Mapped[str | None] = mapped_column(String(64))
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    is_automatic: Mapped[bool] = mapped_column(server_default=text("false"))
+    replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_simulations.id", ondelete="SET NULL"))
+
+
+class _MonthOfSite:
+    """A site's row of a bill month."""
+
+    site_id: Mapped[UUID] = mapped_column(sort_order=-9)
+    organization_id: Mapped[UUID] = mapped_column(sort_order=-8)
+    bill_month: Mapped[date] = mapped_column(sort_order=-7)
+    """Its first day."""
+
+
+def _month_keys() -> tuple[PrimaryKeyConstraint | ForeignKeyConstraint | Index | CheckConstraint, ...]:
+    return (
+        PrimaryKeyConstraint("site_id", "bill_month"),
+        ForeignKeyConstraint(
+            ["site_id", "organization_id"], ["sites.id", "sites.organization_id"], ondelete="RESTRICT"
+        ),
+        Index(None, "organization_id"),
+        Index(None, "bill_id"),
+        CheckConstraint("EXTRACT(day FROM bill_month) = 1", name="month_begins"),
+    )
+
+
+_MOVES = ("brought", "added", "used", "paid", "carried")
+
+
+def _adds_up(part: str) -> CheckConstraint:
+    brought, added, used, paid, carried = (f"{part}_{move}_kwh" for move in _MOVES)
+    return CheckConstraint(f"{carried} = {brought} + {added} - {used} - {paid}", name=f"{part}_adds_up")
+
+
+def _kwh_column() -> Mapped[Decimal]:
+    return mapped_column(Numeric(14, 3), server_default=text("0"))
+
+
+class ExportLedgerEntry(_MonthOfSite, Base):
+    """Units of net metering that a bill brought forward, added, used and paid, in peak hours and the rest of the day.
+
+    `carried = brought + added - used - paid`; what one month carries, the next brings forward.
+    """
+
+    __tablename__ = "export_ledger"
+    __table_args__ = (
+        *_month_keys(),
+        _adds_up("peak"),
+        _adds_up("off_peak"),
+        CheckConstraint(
+            " AND ".join(f"{part}_{move}_kwh >= 0" for part in ("peak", "off_peak") for move in _MOVES),
+            name="kwh_not_negative",
+        ),
+        CheckConstraint("period_end >= period_start", name="period_ascends"),
+    )
+
+    period_start: Mapped[date]
+    period_end: Mapped[date]
+    bill_id: Mapped[UUID] = mapped_column(ForeignKey("billing_simulations.id", ondelete="CASCADE"))
+    peak_brought_kwh: Mapped[Decimal] = _kwh_column()
+    peak_added_kwh: Mapped[Decimal] = _kwh_column()
+    peak_used_kwh: Mapped[Decimal] = _kwh_column()
+    peak_paid_kwh: Mapped[Decimal] = _kwh_column()
+    peak_carried_kwh: Mapped[Decimal] = _kwh_column()
+    off_peak_brought_kwh: Mapped[Decimal] = _kwh_column()
+    off_peak_added_kwh: Mapped[Decimal] = _kwh_column()
+    off_peak_used_kwh: Mapped[Decimal] = _kwh_column()
+    off_peak_paid_kwh: Mapped[Decimal] = _kwh_column()
+    off_peak_carried_kwh: Mapped[Decimal] = _kwh_column()
+    computed_at: Mapped[datetime]
+
+
+class BillingRun(_MonthOfSite, Base):
+    """The automatic bill of a site and month: due, made, or why there is none.
+
+    Attributes:
+        due_at: when it may be made, or tried again.
+        settled_at: when it was made or skipped; readings computed after that make it due again.
+        reason: why it was skipped, for programs; `message` for people.
+        bill_id: the automatic bill that counts now.
+    """
+
+    __tablename__ = "billing_runs"
+    __table_args__ = (
+        *_month_keys(),
+        Index("ix_billing_runs_due", "due_at", postgresql_where=text("state = 'due'")),
+        CheckConstraint("period_end >= period_start", name="period_ascends"),
+        CheckConstraint("state <> 'skipped' OR reason IS NOT NULL", name="skipped_says_why"),
+        one_of("state", RUN_STATES),
+    )
+
+    period_start: Mapped[date]
+    period_end: Mapped[date]
+    state: Mapped[str] = mapped_column(String(20), server_default="due")
+    due_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    reason: Mapped[str | None] = mapped_column(String(50))
+    message: Mapped[str | None]
+    bill_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_simulations.id", ondelete="SET NULL"))
+
+
+class SavingsRate(_MonthOfSite, Base):
+    """What one kWh more or less is worth to a site in a bill month: with it, days get their savings before there is a bill.
+
+    Attributes:
+        import_pkr_per_kwh: what one more kWh from the grid costs outside the peak hours, with adjustments and taxes.
+        import_peak_pkr_per_kwh: the same in peak hours.
+        export_pkr_per_kwh: what one exported kWh earns outside the peak hours.
+        export_peak_pkr_per_kwh: the same in peak hours.
+        reason: why there is no rate, for programs; `message` for people.
+        days_savings_pkr: sum of the days' savings.
+        bill_savings_pkr: savings by the month's bill; the difference to the days is what a single kWh cannot know.
+        computed_at: days that were computed later have to be valued again.
+    """
+
+    __tablename__ = "savings_rates"
+    __table_args__ = (
+        *_month_keys(),
+        CheckConstraint("(import_pkr_per_kwh IS NULL) = (reason IS NOT NULL)", name="rate_or_reason"),
+    )
+
+    import_pkr_per_kwh: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
+    import_peak_pkr_per_kwh: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
+    export_pkr_per_kwh: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
+    export_peak_pkr_per_kwh: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
+    reason: Mapped[str | None] = mapped_column(String(50))
+    message: Mapped[str | None]
+    days_savings_pkr: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    bill_savings_pkr: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    bill_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_simulations.id", ondelete="SET NULL"))
+    computed_at: Mapped[datetime]
