@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from cloud.billing.rules.model import (
+    DEFAULT_FCA_LAG_MONTHS,
     Adjustment,
     AdjustmentKind,
     BillingCase,
@@ -16,8 +17,8 @@ from cloud.billing.rules.model import (
 )
 from cloud.billing.rules.money import number_text, round_pkr
 
-FCA_LAG_MONTHS = 2
-"""NEPRA sets the fuel charge of a month in the month after it; the DISCOs bill it one month later."""
+FCA_LAG_MONTHS = DEFAULT_FCA_LAG_MONTHS
+"""Of every plan that names no other."""
 
 
 def applies(record: Adjustment, plan: Plan, case: BillingCase) -> bool:

@@ -4,111 +4,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 
 from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.kinds import (
+    CHARGE_KINDS,
+    DUTY_BASE,
+    GST_BASE,
+    INCOME_TAX_BASE,
+    AdjustmentKind,
+    ExportScheme,
+    FixedBasis,
+    LineKind,
+    PricingRule,
+    QtaSplit,
+    RateStatus,
+)
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
 
+# The words are part of the model: who builds a case or a plan finds them here.
+__all__ = [
+    "CHARGE_KINDS",
+    "DEFAULT_FCA_LAG_MONTHS",
+    "DUTY_BASE",
+    "GST_BASE",
+    "INCOME_TAX_BASE",
+    "Adjustment",
+    "AdjustmentKind",
+    "Band",
+    "Bill",
+    "BillWarning",
+    "BillingCase",
+    "ExportScheme",
+    "FixedBasis",
+    "Line",
+    "LineKind",
+    "Plan",
+    "PricingRule",
+    "QtaSplit",
+    "RateStatus",
+    "Slab",
+    "SlabPortion",
+]
 
-class PricingRule(StrEnum):
-    """How units become an energy charge."""
-
-    SINGLE_SLAB = "single_slab"
-    """All units at the rate of the slab that holds the total (un-protected homes)."""
-    ONE_PREVIOUS = "one_previous"
-    """Units up to the previous slab's top at its rate, the rest at the rate of the slab that holds the total (protected homes)."""
-    TELESCOPIC = "telescopic"
-    """Each slab's units at that slab's rate."""
-    FLAT = "flat"
-    TOU = "tou"
-    """Peak and off-peak units at their own rates."""
-
-
-class FixedBasis(StrEnum):
-    """What the monthly fixed charge is multiplied with."""
-
-    PER_CONSUMER = "per_consumer"
-    PER_KW_SANCTIONED = "per_kw_sanctioned"
-    PER_KW_BILLING_DEMAND = "per_kw_billing_demand"
-
-
-class ExportScheme(StrEnum):
-    """How exported units count."""
-
-    NONE = "none"
-    NET_METERING_2015 = "net_metering_2015"
-    """Unit against unit; the surplus is paid at the quarter's end."""
-    NET_BILLING_2026 = "net_billing_2026"
-    """All import at the tariff, all export credited in rupees."""
-
-
-class RateStatus(StrEnum):
-    """How far a rate, and the line built on it, can be trusted."""
-
-    VERIFIED = "verified"
-    DERIVED = "derived"
-    ESTIMATED = "estimated"
-    PENDING = "pending"
-    """Not on record yet: the line is shown without an amount and is not part of the total."""
-
-
-class LineKind(StrEnum):
-    """What a line of the bill is; tax bases are sets of these."""
-
-    ENERGY = "energy"
-    FIXED = "fixed"
-    DEMAND = "demand"
-    FPA = "fpa"
-    QTA = "qta"
-    SURCHARGE = "surcharge"
-    METER_RENT = "meter_rent"
-    DUTY = "duty"
-    GST = "gst"
-    MUNICIPAL = "municipal"
-    TV_FEE = "tv_fee"
-    INCOME_TAX = "income_tax"
-    EXPORT_CREDIT = "export_credit"
-
-
-CHARGE_KINDS = frozenset(
-    {LineKind.ENERGY, LineKind.FIXED, LineKind.DEMAND, LineKind.FPA, LineKind.QTA, LineKind.SURCHARGE}
-)
-"""What a bill calls "electricity charges"."""
-
-DUTY_BASE = CHARGE_KINDS - {LineKind.FIXED, LineKind.DEMAND}
-"""Electricity duty is on what was used, not on what was held ready (K-Electric bills of 2026)."""
-
-GST_BASE = CHARGE_KINDS | {LineKind.METER_RENT, LineKind.DUTY}
-"""Sales tax is on the charges with the duty on them."""
-
-INCOME_TAX_BASE = CHARGE_KINDS | {LineKind.METER_RENT, LineKind.DUTY, LineKind.GST}
-"""Section 235 of the Income Tax Ordinance 2001: on the bill with duty and sales tax."""
-
-
-class AdjustmentKind(StrEnum):
-    """A dated record that lives beside the plans."""
-
-    FCA = "fca"
-    """PKR/kWh by month of consumption; billed two months later on the units of that month."""
-    QTA = "qta"
-    """PKR/kWh on this bill's units, by calendar day."""
-    PHL = "phl"
-    """Debt service surcharge (Power Holding Limited), PKR/kWh."""
-    DUTY = "duty"
-    """Provincial electricity duty, per cent."""
-    GST = "gst"
-    """Per cent."""
-    MUNICIPAL = "municipal"
-    """PKR a month, by band of units."""
-    TV_FEE = "tv_fee"
-    """PKR a month."""
-    INCOME_TAX = "income_tax"
-    """By band of the bill's amount."""
-    EXPORT_NET_METERING = "export_net_metering"
-    """PKR per surplus kWh."""
-    EXPORT_NET_BILLING = "export_net_billing"
-    """PKR per exported kWh."""
+DEFAULT_FCA_LAG_MONTHS = 2
+"""NEPRA sets the fuel charge of a month in the month after it; the DISCOs bill it one month later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +59,13 @@ class Slab:
         top_units: kWh a month; None = no top.
         rate: PKR/kWh; None = not on record.
         fixed: PKR a month on the plan's fixed basis; None = not on record.
+        label: how tariff tables name it; empty = made from the tops.
     """
 
     top_units: Decimal | None
     rate: Decimal | None
     fixed: Decimal | None = ZERO
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +80,14 @@ class Plan:
         slab_fixed: whether the fixed charge is the slab's; otherwise `fixed_charge`.
         demand_share: least billing demand as a share of the sanctioned load.
         expects: kinds of dated records that the bill must have; one that is absent gives a pending line.
+        effective_from: first day in force; None = always was.
+        effective_to: last day in force; None = open.
+        minimum_charge: floor of the energy charge, PKR a month.
+        minimum_charge_per_kw: the same, PKR a month for each kW of sanctioned load; the larger floor counts.
+        demand_history_months: earlier months whose highest demand bears on the billing demand.
+        demand_history_share: share of that highest demand which is billed at least; None = all of it.
+        fca_lag_months: months from a fuel charge's month to the bill that carries it.
+        schedule: periods, tiers and demand of a plan priced by `SCHEDULE`.
     """
 
     code: str
@@ -163,7 +113,17 @@ class Plan:
     fallback_export_rate: Decimal | None = None
     duty_base: frozenset[LineKind] = DUTY_BASE
     gst_base: frozenset[LineKind] = GST_BASE
+    income_tax_base: frozenset[LineKind] = INCOME_TAX_BASE
     expects: frozenset[AdjustmentKind] = frozenset()
+    effective_from: date | None = None
+    effective_to: date | None = None
+    minimum_charge: Decimal | None = None
+    minimum_charge_per_kw: Decimal | None = None
+    demand_history_months: int = 0
+    demand_history_share: Decimal | None = None
+    fca_lag_months: int = DEFAULT_FCA_LAG_MONTHS
+    qta_split: QtaSplit = QtaSplit.DAYS
+    schedule: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +186,16 @@ class BillingCase:
         sanctioned_load_kw: from the site's connection.
         max_demand_kw: highest demand of the period (MDI).
         billed_units: kWh billed for earlier months: the FCA of a month is charged on that month's units.
-        ledger_kwh: surplus brought forward under net metering.
+        ledger_kwh: surplus brought forward under net metering; of off-peak hours where the plan is priced by time of use.
+        ledger_peak_kwh: surplus of peak hours brought forward.
         active_taxpayer: whether the consumer is on the active taxpayers' list.
         bill_month: the bill's month; None = the month of `period_end`.
+        phases: of the connection, 1 or 3.
+        demand_history_kw: highest demand of earlier months, kW.
+        prorated: first or last bill of a connection: slabs, fixed charge and minimum by the days of the period.
+        installed_capacity_kw: of the solar system; net billing allows as much as the sanctioned load.
+        schedule_units: units by period of a scheduled tariff, kWh.
+        schedule_demand_kw: highest demand by period of a scheduled tariff.
     """
 
     period_start: date
@@ -246,6 +213,13 @@ class BillingCase:
     ledger_kwh: Decimal = ZERO
     active_taxpayer: bool = True
     bill_month: Month | None = None
+    ledger_peak_kwh: Decimal = ZERO
+    phases: int | None = None
+    demand_history_kw: Mapping[Month, Decimal] = field(default_factory=dict)
+    prorated: bool = False
+    installed_capacity_kw: Decimal | None = None
+    schedule_units: Mapping[str, Decimal] = field(default_factory=dict)
+    schedule_demand_kw: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a bill.
@@ -257,7 +231,7 @@ class BillingCase:
             raise BillingError(
                 f"period_end {self.period_end} is before period_start {self.period_start}; both days belong to the period"
             )
-        for name in ("imported_kwh", "exported_kwh", "exported_peak_kwh", "ledger_kwh"):
+        for name in ("imported_kwh", "exported_kwh", "exported_peak_kwh", "ledger_kwh", "ledger_peak_kwh"):
             if getattr(self, name) < 0:
                 raise BillingError(f"{name} is {getattr(self, name)}; energy of a period is 0 or more")
         peak = self.imported_peak_kwh
@@ -290,6 +264,7 @@ class Line:
         base: what the quantity is made of, in words.
         formula: the arithmetic, with the numbers in it.
         source: where the rate comes from.
+        label_ur: the label in Urdu.
     """
 
     kind: LineKind
@@ -302,6 +277,7 @@ class Line:
     formula: str
     source: str
     status: RateStatus
+    label_ur: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +312,12 @@ class SlabPortion:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A bill: `total_pkr` is the sum of the lines' amounts, pending lines left out."""
+    """A bill: `total_pkr` is the sum of the lines' amounts, pending lines left out.
+
+    Attributes:
+        ledger_kwh: surplus carried to the next bill; of off-peak hours where the plan is priced by time of use.
+        ledger_peak_kwh: surplus of peak hours carried to the next bill.
+    """
 
     plan_code: str
     bill_month: Month
@@ -346,6 +327,7 @@ class Bill:
     warnings: tuple[BillWarning, ...]
     assumptions: tuple[str, ...]
     ledger_kwh: Decimal
+    ledger_peak_kwh: Decimal = ZERO
 
     def amount(self, *kinds: LineKind) -> Decimal:
         """Sum of the amounts of these kinds of lines, PKR; a pending line has none."""

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import (
+    DEFAULT_FCA_LAG_MONTHS,
     DUTY_BASE,
     GST_BASE,
+    INCOME_TAX_BASE,
     Adjustment,
     AdjustmentKind,
     Band,
@@ -16,11 +19,15 @@ from cloud.billing.rules.model import (
     LineKind,
     Plan,
     PricingRule,
+    QtaSplit,
     RateStatus,
     Slab,
 )
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.slabs import check_slabs
+
+MAX_MONTHS = 24
+"""More months back than any tariff looks."""
 
 
 def _decimal(record: Mapping[str, Any], name: str) -> Decimal | None:
@@ -58,17 +65,27 @@ def slabs_of(rates: Mapping[str, Any]) -> tuple[Slab, ...]:
     return tuple(slabs)
 
 
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def _word(rates: Mapping[str, Any], name: str, words: type[Word]) -> Word | None:
+    value = rates.get(name)
+    if value is None:
+        return None
+    if value not in set(words):
+        raise BillingError(f"{name} is {value!r}; known: {', '.join(words)}")
+    return words(value)
+
+
 def pricing_rule_of(rates: Mapping[str, Any], *, supports_tou: bool, has_tou_units: bool) -> PricingRule:
     """The plan's rule; without an explicit one: ToU if it can be, else slabs (telescopic), else flat.
 
     Raises:
         BillingError: if the record has no energy rate at all, or names an unknown rule.
     """
-    named = rates.get("pricing_rule")
+    named = _word(rates, "pricing_rule", PricingRule)
     if named is not None:
-        if named not in set(PricingRule):
-            raise BillingError(f"pricing_rule is {named!r}; known: {', '.join(PricingRule)}")
-        return PricingRule(named)
+        return named
     both_rates = rates.get("peak_rate_per_kwh") is not None and rates.get("off_peak_rate_per_kwh") is not None
     if supports_tou and both_rates and has_tou_units:
         return PricingRule.TOU
@@ -96,6 +113,15 @@ def _uses_slab_fixed(rates: Mapping[str, Any], slabs: Sequence[Slab]) -> bool:
     return rates.get("fixed_charges_per_month") is None and any(slab.fixed for slab in slabs)
 
 
+def _months(rates: Mapping[str, Any], name: str, *, default: int) -> int:
+    value = rates.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_MONTHS:
+        raise BillingError(f"{name} is {value!r}; write a whole number of months from 0 to {MAX_MONTHS}")
+    return value
+
+
 def plan_of(
     rates: Mapping[str, Any],
     *,
@@ -105,18 +131,21 @@ def plan_of(
     status: RateStatus = RateStatus.VERIFIED,
     supports_tou: bool = False,
     has_tou_units: bool = False,
+    effective_from: date | None = None,
+    effective_to: date | None = None,
 ) -> Plan:
     """Build a plan from the JSON of `tariff_plans.rates`.
 
     Args:
-        rates: the schema's keys, and optionally `pricing_rule`, `fixed_basis`, `slab_fixed`, `demand_share`, `duty_base`,
-            `gst_base`, `expects`.
+        rates: the schema's keys, and optionally those of `Plan` that the schema does not have, by the same names.
         code: how bills name the plan.
         category: the tariff category's code.
         source: the notification.
         status: how far the rates can be trusted.
         supports_tou: whether the plan may be priced by time of use.
         has_tou_units: whether the case knows peak and off-peak units.
+        effective_from: first day in force.
+        effective_to: last day in force.
 
     Raises:
         BillingError: names the field that is wrong.
@@ -134,7 +163,7 @@ def plan_of(
         flat_rate=_decimal(rates, "energy_charge_per_kwh"),
         peak_rate=_decimal(rates, "peak_rate_per_kwh"),
         off_peak_rate=_decimal(rates, "off_peak_rate_per_kwh"),
-        fixed_basis=FixedBasis(rates.get("fixed_basis") or FixedBasis.PER_CONSUMER),
+        fixed_basis=_word(rates, "fixed_basis", FixedBasis) or FixedBasis.PER_CONSUMER,
         slab_fixed=slab_fixed,
         fixed_charge=ZERO if fixed is None and not slab_fixed else fixed,
         demand_share=_decimal(rates, "demand_share"),
@@ -148,7 +177,16 @@ def plan_of(
         fallback_export_rate=_decimal(rates, "export_rate_per_kwh"),
         duty_base=_kinds(rates, "duty_base", DUTY_BASE),
         gst_base=_kinds(rates, "gst_base", GST_BASE),
+        income_tax_base=_kinds(rates, "income_tax_base", INCOME_TAX_BASE),
         expects=frozenset(AdjustmentKind(word) for word in rates.get("expects") or ()),
+        effective_from=effective_from,
+        effective_to=effective_to,
+        minimum_charge=_decimal(rates, "minimum_charge"),
+        minimum_charge_per_kw=_decimal(rates, "minimum_charge_per_kw"),
+        demand_history_months=_months(rates, "demand_history_months", default=0),
+        demand_history_share=_decimal(rates, "demand_history_share"),
+        fca_lag_months=_months(rates, "fca_lag_months", default=DEFAULT_FCA_LAG_MONTHS),
+        qta_split=_word(rates, "qta_split", QtaSplit) or QtaSplit.DAYS,
     )
 
 

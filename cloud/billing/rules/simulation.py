@@ -26,6 +26,9 @@ _DECIMALS = (
     "max_demand_kw",
     "ledger_kwh",
 )
+# Added later: a document stored before has none of them.
+_LATER_DECIMALS = ("ledger_peak_kwh", "installed_capacity_kw")
+_LATER_MAPPINGS = ("schedule_units", "schedule_demand_kw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def units_of(record: Mapping[str, Any]) -> dict[Month, Decimal]:
 
 def case_json(case: BillingCase) -> dict[str, Any]:
     """A case as JSON; `case_of` undoes it."""
-    numbers = {name: getattr(case, name) for name in _DECIMALS}
+    numbers = {name: getattr(case, name) for name in (*_DECIMALS, *_LATER_DECIMALS)}
     return {
         "period_start": case.period_start.isoformat(),
         "period_end": case.period_end.isoformat(),
@@ -62,13 +65,23 @@ def case_json(case: BillingCase) -> dict[str, Any]:
         "export_scheme": case.export_scheme.value,
         "active_taxpayer": case.active_taxpayer,
         "bill_month": None if case.bill_month is None else str(case.bill_month),
+        "phases": case.phases,
+        "prorated": case.prorated,
+        "demand_history_kw": _units_json(case.demand_history_kw),
         **{name: None if value is None else number_text(value) for name, value in numbers.items()},
+        **{
+            name: {key: number_text(value) for key, value in sorted(getattr(case, name).items())}
+            for name in _LATER_MAPPINGS
+        },
     }
 
 
 def case_of(record: Mapping[str, Any]) -> BillingCase:
     """A case from JSON."""
-    numbers = {name: None if record[name] is None else Decimal(record[name]) for name in _DECIMALS}
+    numbers: dict[str, Any] = {name: None if record[name] is None else Decimal(record[name]) for name in _DECIMALS}
+    numbers |= {name: Decimal(record[name]) for name in _LATER_DECIMALS if record.get(name) is not None}
+    for name in _LATER_MAPPINGS:
+        numbers[name] = {key: Decimal(value) for key, value in (record.get(name) or {}).items()}
     return BillingCase(
         period_start=date.fromisoformat(record["period_start"]),
         period_end=date.fromisoformat(record["period_end"]),
@@ -78,7 +91,10 @@ def case_of(record: Mapping[str, Any]) -> BillingCase:
         export_scheme=ExportScheme(record["export_scheme"]),
         active_taxpayer=record["active_taxpayer"],
         bill_month=None if record["bill_month"] is None else Month.parse(record["bill_month"]),
-        **numbers,  # type: ignore[arg-type]  # the names are the case's own fields
+        phases=record.get("phases"),
+        prorated=record.get("prorated", False),
+        demand_history_kw=units_of(record.get("demand_history_kw") or {}),
+        **numbers,
     )
 
 

@@ -38,6 +38,14 @@ class TariffRates(Shape):
         demand_share: least billing demand as a share of the sanctioned load.
         duty_base: kinds of lines that the electricity duty is taken on.
         gst_base: kinds of lines that sales tax is taken on.
+        income_tax_base: kinds of lines that income tax (section 235) is taken on.
+        minimum_charge: floor of the energy charge, a month.
+        minimum_charge_per_kw: the same for each kW of sanctioned load; the larger floor counts.
+        demand_history_months: earlier months whose highest demand bears on the billing demand.
+        demand_history_share: share of that highest demand which is billed at least.
+        fca_lag_months: months from a fuel charge's month to the bill that carries it; 2 if not named.
+        qta_split: how a quarterly rate that changes inside the period is shared out; by calendar days if not named.
+        schedule: periods, tiers and demand of a tariff priced by a table of hours and months.
         expects: kinds of dated adjustments without which the bill is not final.
     """
 
@@ -54,13 +62,21 @@ class TariffRates(Shape):
     tv_fee: Charge | None = None
     export_rate_per_kwh: Charge | None = None
     demand_charge_per_kw: Charge | None = None
-    pricing_rule: Literal["single_slab", "one_previous", "telescopic", "flat", "tou"] | None = None
+    pricing_rule: Literal["single_slab", "one_previous", "telescopic", "flat", "tou", "schedule"] | None = None
     fixed_basis: Literal["per_consumer", "per_kw_sanctioned", "per_kw_billing_demand"] | None = None
     slab_fixed: bool | None = None
     demand_share: Annotated[DecimalText, Field(ge=0, le=1)] | None = None
     duty_base: tuple[Word, ...] | None = None
     gst_base: tuple[Word, ...] | None = None
+    income_tax_base: tuple[Word, ...] | None = None
     expects: tuple[Word, ...] | None = None
+    minimum_charge: Charge | None = None
+    minimum_charge_per_kw: Charge | None = None
+    demand_history_months: Annotated[int, Field(ge=0, le=24)] | None = None
+    demand_history_share: Annotated[DecimalText, Field(ge=0, le=1)] | None = None
+    fca_lag_months: Annotated[int, Field(ge=0, le=24)] | None = None
+    qta_split: Literal["days", "last_day"] | None = None
+    schedule: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _slabs_ascend(self) -> Self:
