@@ -38,6 +38,8 @@ class SiteConfiguration(BaseModel):
         tariff_category: of the connection, as on the bill.
         sanctioned_load_kw: as on the bill; fixed charges count it.
         phases: of the connection.
+        reading_day: day of the month on which the meter is read, as the bills show it; 31 = the month's last day. Without it bills
+            cover calendar months.
         monthly_yield_kwh_per_kwp: what the installer expects of each month, January first.
     """
 
@@ -54,6 +56,7 @@ class SiteConfiguration(BaseModel):
     tariff_category: TariffCategory | None = None
     sanctioned_load_kw: PowerKw | None = None
     phases: Literal[1, 3] | None = None
+    reading_day: Annotated[int, Field(ge=1, le=31)] | None = None
     monthly_yield_kwh_per_kwp: (
         Annotated[list[Annotated[float, Field(gt=0, le=400, allow_inf_nan=False)]], Field(min_length=12, max_length=12)]
         | None

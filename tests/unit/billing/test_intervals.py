@@ -60,7 +60,7 @@ def test_an_error_names_the_place(text: str, line: int | None, column: str | Non
 def test_overlap_with_the_length_that_was_named() -> None:
     text = _file("2026-08-05 00:00,1,0", "2026-08-05 01:00,1,0", "2026-08-05 01:30,1,0")
     assert {interval.seconds for interval in parse_intervals_csv(text, zone=KARACHI)} == {1800}
-    with pytest.raises(IntervalError, match="line 4, column start: .* overlaps the 60 minutes of line 3"):
+    with pytest.raises(IntervalError, match=r"line 4, column start: .* overlaps the 60 minutes of line 3"):
         parse_intervals_csv(text, zone=KARACHI, step_minutes=60)
     with pytest.raises(IntervalError, match="step_minutes is 10"):
         parse_intervals_csv(text, zone=KARACHI, step_minutes=10)
