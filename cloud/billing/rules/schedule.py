@@ -4,6 +4,7 @@ It prices what the slabs and the two periods of a Pakistani plan cannot say, suc
 rates are in the schedule's own currency. `schedule_use` adds intervals up into a month's units, `schedule_bill` prices them.
 """
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,7 @@ from itertools import pairwise
 
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.money import ZERO, number_text
+from cloud.billing.rules.month import Month
 
 MONTHS_A_YEAR = 12
 HOURS_A_DAY = 24
@@ -253,3 +255,30 @@ def _check_periods(name: str, periods: Sequence[RatePeriod], timetable: Timetabl
         raise BillingError(f"two {name} periods are called {twice}; give each a name of its own")
     for row in (*timetable.weekday, *timetable.weekend):
         _check_positions(f"the {name} timetable", row, periods)
+
+
+@dataclass(frozen=True, slots=True)
+class MonthUse:
+    """What a month's intervals add up to.
+
+    Attributes:
+        imported_kwh: by energy period.
+        exported_kwh: by energy period.
+        imported_tiers: the same by energy period and tier, where the schedule splits tiers in order; None = to be prorated.
+        exported_tiers: likewise.
+        peak_kw: highest demand of the month.
+        demand_kw: highest demand by demand period.
+    """
+
+    month: Month
+    imported_kwh: tuple[Decimal, ...]
+    exported_kwh: tuple[Decimal, ...]
+    peak_kw: Decimal = ZERO
+    demand_kw: tuple[Decimal, ...] = ()
+    imported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
+    exported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
+
+    @property
+    def days(self) -> int:
+        """Calendar days of the month."""
+        return monthrange(self.month.year, self.month.month)[1]

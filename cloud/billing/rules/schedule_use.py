@@ -1,0 +1,274 @@
+"""From a year of intervals to each month's units by period and tier, and its highest demand.
+
+Energy is counted in whole milliwatt-hours, so that sums are exact in any order; an interval is rounded to that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cloud.billing.rules.errors import BillingError, RateUnknownError
+from cloud.billing.rules.money import number_text
+from cloud.billing.rules.month import Month
+from cloud.billing.rules.schedule import (
+    HOURS_A_DAY,
+    MINUTES_AN_HOUR,
+    Metering,
+    MonthUse,
+    Schedule,
+    TierSplit,
+    Timetable,
+)
+
+MWH_PER_KWH = 10**6
+"""Milliwatt-hours."""
+_DIGITS = 6
+_NO_TOP = 2**62
+_SATURDAY = 5
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calendar:
+    """Whole local days cut into equal intervals.
+
+    Attributes:
+        months: in order.
+        slots: position in `months` of each interval.
+        hours: hour of the day of each interval, 0-23.
+        weekends: whether each interval is on a Saturday or Sunday.
+        per_hour: intervals in an hour.
+    """
+
+    months: tuple[Month, ...]
+    slots: Ints
+    hours: Ints
+    weekends: Ints
+    per_hour: int
+
+    @property
+    def minutes(self) -> int:
+        """Length of an interval."""
+        return MINUTES_AN_HOUR // self.per_hour
+
+
+def days_calendar(first: date, days: int, *, per_hour: int) -> Calendar:
+    """The calendar of some days of 24 hours; local standard time where clocks change.
+
+    Args:
+        first: the first day.
+        days: how many.
+        per_hour: intervals in an hour; a whole number of minutes each.
+
+    Raises:
+        BillingError: if there is no such calendar.
+    """
+    if days < 1 or per_hour < 1 or MINUTES_AN_HOUR % per_hour:
+        raise BillingError(
+            f"{days} days of {per_hour} intervals an hour is no calendar; give 1 day or more, and 1, 2, 4, 12 or 60"
+        )
+    dates = [first + timedelta(days=offset) for offset in range(days)]
+    months = tuple(dict.fromkeys(Month.of(day) for day in dates))
+    position = {month: index for index, month in enumerate(months)}
+    per_day = HOURS_A_DAY * per_hour
+    return Calendar(
+        months=months,
+        slots=np.repeat(np.array([position[Month.of(day)] for day in dates], dtype=np.int64), per_day),
+        hours=np.tile(np.repeat(np.arange(HOURS_A_DAY, dtype=np.int64), per_hour), days),
+        weekends=np.repeat(np.array([day.weekday() >= _SATURDAY for day in dates], dtype=np.int64), per_day),
+        per_hour=per_hour,
+    )
+
+
+def year_calendar(year: int, *, per_hour: int) -> Calendar:
+    """The calendar of a year: 8,760 hours, 8,784 in a leap year."""
+    first = date(year, 1, 1)
+    return days_calendar(first, (date(year + 1, 1, 1) - first).days, per_hour=per_hour)
+
+
+def net_flows(load_kwh: ArrayLike, generation_kwh: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a meter between a site and the grid counts when load and generation are set against each other in each interval.
+
+    Returns:
+        Imported and exported kWh, by interval.
+    """
+    net = np.asarray(load_kwh, dtype=np.float64) - np.asarray(generation_kwh, dtype=np.float64)
+    return np.maximum(net, 0.0), np.maximum(-net, 0.0)
+
+
+def _whole(name: str, values: ArrayLike, calendar: Calendar) -> Ints:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != calendar.slots.shape:
+        raise BillingError(
+            f"{name} has {array.size} values; {calendar.months[0]} to {calendar.months[-1]} has {calendar.slots.size} intervals of "
+            f"{calendar.minutes} minutes (a leap year has a day more)"
+        )
+    wrong = ~(np.isfinite(array) & (array >= 0))
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        raise BillingError(
+            f"{name}[{index}] is {array[index]}; the kWh of an interval are a number from 0 up, none missing"
+        )
+    return np.rint(array * MWH_PER_KWH).astype(np.int64)
+
+
+def _stretch(minutes: int | None, calendar: Calendar, *, what: str) -> int:
+    """Intervals in a stretch of so many minutes; 1 when the stretch is not longer than an interval."""
+    if minutes is None or minutes <= calendar.minutes:
+        return 1
+    if minutes % calendar.minutes:
+        raise BillingError(f"{what} is {minutes}, no multiple of the data's {calendar.minutes}; give finer data")
+    return minutes // calendar.minutes
+
+
+def _netted(imported: Ints, exported: Ints, size: int) -> tuple[Ints, Ints]:
+    """Set the two flows against each other within each stretch; the rest stands in the stretch's first interval."""
+    if size == 1:
+        net = imported - exported
+        return np.maximum(net, 0), np.maximum(-net, 0)
+    sums = (imported - exported).reshape(-1, size).sum(axis=1)
+    net = np.zeros_like(imported)
+    net[::size] = sums
+    return np.maximum(net, 0), np.maximum(-net, 0)
+
+
+def _periods(timetable: Timetable, calendar: Calendar) -> Ints:
+    table = np.array([timetable.weekday, timetable.weekend], dtype=np.int64)
+    month = np.array([month.month - 1 for month in calendar.months], dtype=np.int64)[calendar.slots]
+    found: Ints = table[calendar.weekends, month, calendar.hours]
+    return found
+
+
+def _sums(flow: Ints, cells: Ints, *, rows: int, columns: int) -> Ints:
+    # The weights are whole numbers below 2**53, which float64 adds without loss.
+    sums = np.bincount(cells, weights=flow, minlength=rows * columns)
+    return np.rint(sums).astype(np.int64).reshape(rows, columns)
+
+
+def _kwh(count: int | np.int64) -> Decimal:
+    return Decimal(int(count)).scaleb(-_DIGITS)
+
+
+def _row(counts: Ints) -> tuple[Decimal, ...]:
+    return tuple(_kwh(count) for count in counts)
+
+
+def _in_order(flow: Ints, cells: Ints, slots: Ints, *, edges: Ints, columns: int) -> list[Ints]:
+    """Units by tier: for each, a matrix of months by periods. `edges` are the tiers' tops by month, the first 0."""
+    rows = edges.shape[0]
+    counted = np.cumsum(flow)
+    starts = np.searchsorted(slots, np.arange(rows))
+    after = counted - (counted[starts] - flow[starts])[slots]
+    before = after - flow
+    tiers = []
+    for tier in range(edges.shape[1] - 1):
+        low, high = edges[:, tier][slots], edges[:, tier + 1][slots]
+        part = np.clip(after, low, high) - np.clip(before, low, high)
+        tiers.append(_sums(part, cells, rows=rows, columns=columns))
+    return tiers
+
+
+def _edges(schedule: Schedule, months: Sequence[MonthUse]) -> Ints:
+    tops = [schedule.tier_tops(use.month.month, days=use.days, peak_kw=use.peak_kw) for use in months]
+    edges = np.full((len(months), 1 + max(map(len, tops))), _NO_TOP, dtype=np.int64)
+    edges[:, 0] = 0
+    for row, month_tops in enumerate(tops):
+        for column, top in enumerate(month_tops, start=1):
+            edges[row, column] = _NO_TOP if top is None else int((top * MWH_PER_KWH).to_integral_value())
+        # Nothing lies above a last tier that ends: its units have no rate (see `_check_complete`).
+        edges[row, len(month_tops) + 1 :] = edges[row, len(month_tops)]
+    return edges
+
+
+def _check_complete(schedule: Schedule, use: MonthUse, tiers: Sequence[tuple[Decimal, ...]], total: Decimal) -> None:
+    if sum(map(sum, tiers)) != total:
+        top = schedule.tier_tops(use.month.month, days=use.days, peak_kw=use.peak_kw)[-1]
+        raise RateUnknownError(
+            f"{number_text(total)} kWh of {use.month} is above the tariff's highest tier"
+            f"{'' if top is None else f' ({number_text(top)} kWh)'}; give the last tier no top, or its successor's rate"
+        )
+
+
+def _demands(schedule: Schedule, calendar: Calendar, imported: Ints) -> tuple[list[Decimal], list[tuple[Decimal, ...]]]:
+    """Highest demand by month, and by month and demand period, kW."""
+    size = _stretch(schedule.demand_window_minutes, calendar, what="demand_window_minutes")
+    energy = imported.reshape(-1, size).sum(axis=1)
+    per_hour = Decimal(calendar.per_hour) / size
+    slots, rows = calendar.slots[::size], len(calendar.months)
+    peaks = np.zeros(rows, dtype=np.int64)
+    np.maximum.at(peaks, slots, energy)
+    columns = len(schedule.demand)
+    by_period = np.zeros((rows, columns), dtype=np.int64)
+    if schedule.demand_timetable is not None:
+        np.maximum.at(by_period, (slots, _periods(schedule.demand_timetable, calendar)[::size]), energy)
+    return (
+        [_kwh(peak) * per_hour for peak in peaks],
+        [tuple(_kwh(peak) * per_hour for peak in row) for row in by_period],
+    )
+
+
+def _tiers_of(
+    schedule: Schedule, flow: Ints, cells: Ints, *, slots: Ints, uses: Sequence[MonthUse]
+) -> list[tuple[tuple[Decimal, ...], ...]]:
+    """By month: units by period and tier."""
+    edges, columns = _edges(schedule, uses), len(schedule.energy)
+    tiers = _in_order(flow, cells, slots, edges=edges, columns=columns)
+    found = []
+    for row in range(len(uses)):
+        counts = [[tier[row, period] for tier in tiers] for period in range(columns)]
+        found.append(
+            tuple(
+                tuple(_kwh(count) for count in counts[period][: len(schedule.energy[period].tiers)])
+                for period in range(columns)
+            )
+        )
+    return found
+
+
+def aggregate(
+    schedule: Schedule, calendar: Calendar, *, imported_kwh: ArrayLike, exported_kwh: ArrayLike | None = None
+) -> tuple[MonthUse, ...]:
+    """Add up intervals.
+
+    Args:
+        schedule: gives periods, tiers and demand periods.
+        calendar: of the intervals.
+        imported_kwh: by interval; the load itself where everything is bought and everything sold, or without solar.
+        exported_kwh: by interval; None = nothing.
+
+    Returns:
+        One entry for each month of the calendar.
+
+    Raises:
+        BillingError: if a value is missing or the data is coarser or finer than the tariff can take.
+        RateUnknownError: if a month's units go above a highest tier that ends.
+    """
+    imported = _whole("imported_kwh", imported_kwh, calendar)
+    exported = np.zeros_like(imported) if exported_kwh is None else _whole("exported_kwh", exported_kwh, calendar)
+    peaks, demands = _demands(schedule, calendar, imported)
+    if schedule.netting_minutes is not None:
+        size = _stretch(schedule.netting_minutes, calendar, what="netting_minutes")
+        imported, exported = _netted(imported, exported, size)
+    rows, columns = len(calendar.months), len(schedule.energy)
+    cells = calendar.slots * columns + _periods(schedule.timetable, calendar)
+    bought = _sums(imported, cells, rows=rows, columns=columns)
+    sold = _sums(exported, cells, rows=rows, columns=columns)
+    uses = [
+        MonthUse(month, _row(bought[row]), _row(sold[row]), peak_kw=peaks[row], demand_kw=demands[row])
+        for row, month in enumerate(calendar.months)
+    ]
+    if schedule.metering is Metering.NET_METERING or schedule.tier_split is TierSplit.PRORATED:
+        return tuple(uses)
+    bought_tiers = _tiers_of(schedule, imported, cells, slots=calendar.slots, uses=uses)
+    sold_tiers = _tiers_of(schedule, exported, cells, slots=calendar.slots, uses=uses)
+    for row, use in enumerate(uses):
+        _check_complete(schedule, use, bought_tiers[row], sum(use.imported_kwh, Decimal(0)))
+        _check_complete(schedule, use, sold_tiers[row], sum(use.exported_kwh, Decimal(0)))
+    return tuple(
+        replace(use, imported_tiers=bought_tiers[row], exported_tiers=sold_tiers[row]) for row, use in enumerate(uses)
+    )
