@@ -1,6 +1,7 @@
 """The tariff data that comes with the product: TOML files in `tariffs/`, read, checked, and spread over the DISCOs.
 
-Rates are uniform for all DISCOs and K-Electric unless a plan names its `disco_providers`.
+Rates are uniform for all DISCOs and K-Electric unless a plan names its `disco_providers`. `Catalogue` is also the form in which what is in
+the database is compared with it (`loading.stored_catalogue`).
 """
 
 import tomllib
@@ -13,9 +14,12 @@ from typing import Any
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import Adjustment, Plan, RateStatus
 from cloud.billing.rules.records import adjustment_of, plan_of
+from cloud.billing.rules.versions import Span
 from cloud.core.discos import DiscoProvider
 
 _FOLDER = "cloud.billing.tariffs"
+TABLES = frozenset({"categories", "plans", "adjustments"})
+"""What a tariff file may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ class PlanRecord:
     rates: Mapping[str, Any]
     disco_providers: tuple[DiscoProvider, ...]
     note: str = ""
+    gap_before: str = ""
+
+    @property
+    def span(self) -> Span:
+        """Days on which this version is in force."""
+        return Span(self.effective_from, self.effective_to)
 
     def plan(self) -> Plan:
         """The engine's view of it; checks every rate."""
@@ -50,20 +60,82 @@ class PlanRecord:
             source=self.source,
             status=self.status,
             supports_tou=self.supports_tou,
+            effective_from=self.effective_from,
+            effective_to=self.effective_to,
         )
 
     def in_force(self, day: date) -> bool:
         """Whether this version rules the day."""
-        return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
+        return self.span.covers(day)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRecord:
+    """A class of consumers.
+
+    Attributes:
+        nepra_code: as the schedule of tariffs calls it; None where its wording was not verified.
+        alias_of: the category that this is another name of.
+    """
+
+    code: str
+    name: str
+    nepra_code: str | None = None
+    alias_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All plans and adjustments of the data files."""
+    """All categories, plans and adjustments of the data files."""
 
     plans: tuple[PlanRecord, ...]
     adjustments: tuple[Adjustment, ...]
     adjustment_records: tuple[Mapping[str, Any], ...]
+    categories: tuple[CategoryRecord, ...] = ()
+
+    def category(self, name: str) -> CategoryRecord:
+        """The category that a code, another name of it, a plan's code or the schedule's own code stands for.
+
+        Raises:
+            BillingError: if there is none, or several; it names those there are.
+        """
+        wanted = name.strip().lower()
+        codes = {c.alias_of or c.code for c in self.categories if wanted == c.code}
+        codes = codes or {c.code for c in self.categories if c.nepra_code and wanted == c.nepra_code.lower()}
+        codes = codes or {plan.category for plan in self.plans if wanted == plan.code.lower()}
+        if len(codes) > 1:
+            raise BillingError(f"{name!r} is the name of several categories: {', '.join(sorted(codes))}; choose one")
+        found = next((c for c in self.categories if c.code in codes), None)
+        if found is None:
+            known = ", ".join(sorted(c.code for c in self.categories))
+            raise BillingError(f"tariff category {name!r} is not known; known: {known}")
+        return found
+
+    def versions(self, disco: DiscoProvider, category: str) -> tuple[PlanRecord, ...]:
+        """All versions of a category's standard tariff at a company, oldest first."""
+        found = (
+            plan
+            for plan in self.plans
+            if plan.category == category and plan.variant == "standard" and disco in plan.disco_providers
+        )
+        return tuple(sorted(found, key=lambda plan: plan.effective_from))
+
+    def version_on(self, disco: DiscoProvider, category: str, day: date) -> PlanRecord:
+        """The version of a category's standard tariff that rules the day.
+
+        Raises:
+            BillingError: if none is on record; it says for which days and categories something is.
+        """
+        versions = self.versions(disco, category)
+        found = next((plan for plan in versions if plan.in_force(day)), None)
+        if found is not None:
+            return found
+        if versions:
+            on_record = "on record are " + ", ".join(str(plan.span) for plan in versions)
+        else:
+            others = sorted({p.category for p in self.plans if disco in p.disco_providers and p.in_force(day)})
+            on_record = f"its rates were not verified and none is invented; on record that day: {', '.join(others) or 'nothing'}"
+        raise BillingError(f"no tariff of {disco.value} for {category} is on record for {day}: {on_record}")
 
 
 def plan_record_of(entry: Mapping[str, Any]) -> PlanRecord:
@@ -111,14 +183,26 @@ def parse_catalogue(documents: Iterable[Mapping[str, Any]]) -> Catalogue:
     """
     plans: list[PlanRecord] = []
     adjustments: list[Mapping[str, Any]] = []
+    categories: list[CategoryRecord] = []
     for document in documents:
-        unknown = set(document) - {"plans", "adjustments"}
+        unknown = set(document) - TABLES
         if unknown:
             raise BillingError(f"tariff data: table {min(unknown)!r} is not known; use [[plans]] and [[adjustments]]")
+        categories += [CategoryRecord(**entry) for entry in document.get("categories", ())]
         plans += [plan_record_of(entry) for entry in document.get("plans", ())]
         adjustments += document.get("adjustments", ())
     check_no_overlap(plans)
-    return Catalogue(tuple(plans), tuple(adjustment_of(entry) for entry in adjustments), tuple(adjustments))
+    return Catalogue(
+        tuple(plans), tuple(adjustment_of(entry) for entry in adjustments), tuple(adjustments), tuple(categories)
+    )
+
+
+def product_documents() -> dict[str, dict[str, Any]]:
+    """The files that come with the product, parsed, by name."""
+    files = sorted(
+        (entry for entry in resources.files(_FOLDER).iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name
+    )
+    return {entry.name: tomllib.loads(entry.read_text(encoding="utf-8")) for entry in files}
 
 
 def read_catalogue() -> Catalogue:
@@ -127,7 +211,4 @@ def read_catalogue() -> Catalogue:
     Raises:
         BillingError: if one of them is wrong.
     """
-    files = sorted(
-        (entry for entry in resources.files(_FOLDER).iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name
-    )
-    return parse_catalogue(tomllib.loads(entry.read_text(encoding="utf-8")) for entry in files)
+    return parse_catalogue(product_documents().values())

@@ -1,17 +1,21 @@
 """Brings the product's tariff data into the database; twice is once."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing.catalogue import Catalogue, PlanRecord, read_catalogue
+from cloud.billing.catalogue import Catalogue, CategoryRecord, PlanRecord, read_catalogue
 from cloud.billing.repository import tariffs
-from cloud.billing.rules.model import Adjustment, AdjustmentKind
+from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, RateStatus
+from cloud.billing.rules.records import adjustment_of
 from cloud.billing.rules.simulation import adjustment_json
 from cloud.billing.schemas.tariffs import LoadedTariffs, TariffRates
+from cloud.core.discos import DiscoProvider
 
 _UNITS = {
     AdjustmentKind.DUTY: "percent",
@@ -22,10 +26,11 @@ _UNITS = {
 }
 _SCOPES = ("disco_providers", "provinces", "categories", "excluded_categories", "bands")
 
-_Key = tuple[str, str, str, date]
+Key = tuple[str, str, str, date]
+"""Company, category, variant (or kind, scope, consumers) and first day: what makes a record the same one."""
 
 
-def plan_rows(record: PlanRecord) -> Iterator[tuple[_Key, dict[str, Any]]]:
+def plan_rows(record: PlanRecord) -> Iterator[tuple[Key, dict[str, Any]]]:
     """Rows of `tariff_plans` for one record: one for each company."""
     rates = TariffRates.model_validate(record.rates).to_json()
     for disco in record.disco_providers:
@@ -47,7 +52,7 @@ def plan_rows(record: PlanRecord) -> Iterator[tuple[_Key, dict[str, Any]]]:
         )
 
 
-def adjustment_row(record: Adjustment, *, province: str | None) -> tuple[_Key, dict[str, Any]]:
+def adjustment_row(record: Adjustment, *, province: str | None) -> tuple[Key, dict[str, Any]]:
     """Row of `tariff_adjustments` for one record (in one of its provinces)."""
     document = adjustment_json(record)
     if province is not None:
@@ -70,14 +75,61 @@ def adjustment_row(record: Adjustment, *, province: str | None) -> tuple[_Key, d
     return (record.kind.value, scope, consumers, record.effective_from), row
 
 
-def _adjustment_rows(catalogue: Catalogue) -> dict[_Key, dict[str, Any]]:
-    rows = {}
+def all_plan_rows(catalogue: Catalogue) -> dict[Key, dict[str, Any]]:
+    """Rows of `tariff_plans` for all plans."""
+    return dict(item for record in catalogue.plans for item in plan_rows(record))
+
+
+def all_adjustment_rows(catalogue: Catalogue) -> dict[Key, dict[str, Any]]:
+    """Rows of `tariff_adjustments` for all dated records.
+
+    Raises:
+        BillingError: if two records would be one row.
+    """
+    rows: dict[Key, dict[str, Any]] = {}
     for record in catalogue.adjustments:
         provinces: list[str | None] = [*sorted(record.provinces)] or [None]
         for province in provinces:
             key, row = adjustment_row(record, province=province)
+            if key in rows:
+                raise BillingError(
+                    f"tariff data: {record.kind.value} from {record.effective_from} stands there twice for {key[1]}, {key[2]}; "
+                    "keep one of them"
+                )
             rows[key] = row
     return rows
+
+
+async def stored_catalogue(conn: AsyncConnection) -> Catalogue:
+    """What is in the database, in the form of the product's data; versions that are alike at several companies are one.
+
+    Raises:
+        BillingError: if a stored record is wrong.
+    """
+    alike: dict[tuple[object, ...], list[DiscoProvider]] = {}
+    records: dict[tuple[object, ...], PlanRecord] = {}
+    for (disco, *_), row in (await tariffs.stored_plans(conn)).items():
+        key = tuple(repr(value) for name, value in row.items() if name not in {"id", "disco_provider"})
+        alike.setdefault(key, []).append(DiscoProvider(disco))
+        records[key] = _record_of(row)
+    plans = tuple(replace(records[key], disco_providers=tuple(sorted(discos))) for key, discos in alike.items())
+    adjustments = await tariffs.adjustment_records(conn)
+    known = [record for record in adjustments if record["rate"] is not None or record.get("bands")]
+    categories = tuple(
+        CategoryRecord(c.code, c.name, c.nepra_code, c.alias_of) for c in await tariffs.stored_categories(conn)
+    )
+    return Catalogue(plans, tuple(adjustment_of(record) for record in known), tuple(known), categories)
+
+
+def _record_of(row: Mapping[str, Any]) -> PlanRecord:
+    names = ("name", "category", "variant", "effective_from", "effective_to", "source", "rates")
+    flags = ("supports_net_metering", "supports_tou")
+    return PlanRecord(
+        code=row["name"] or row["category"],
+        status=RateStatus(row["status"]),
+        disco_providers=(DiscoProvider(row["disco_provider"]),),
+        **{name: row[name] for name in (*names, *flags)},
+    )
 
 
 def _differs(stored: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -99,8 +151,8 @@ async def load_tariffs(conn: AsyncConnection, catalogue: Catalogue | None = None
         BillingError: if the data is wrong; nothing is changed then.
     """
     data = catalogue or read_catalogue()
-    plans = dict(item for record in data.plans for item in plan_rows(record))
-    adjustments = _adjustment_rows(data)
+    plans, adjustments = all_plan_rows(data), all_adjustment_rows(data)
+    await tariffs.lock_tariffs(conn)
     old_plans = await tariffs.stored_plans(conn)
     old_adjustments = await tariffs.stored_adjustments(conn)
     changed_plans = {key for key in plans.keys() & old_plans.keys() if _differs(old_plans[key], plans[key])}

@@ -6,9 +6,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.billing.schemas.entries import CategoryOut
 from cloud.billing.schemas.tariffs import TariffOut
 from cloud.billing.tables import TariffAdjustment, TariffCategory, TariffPlan
 from cloud.core.discos import DiscoProvider
@@ -149,6 +150,24 @@ async def stored_adjustments(conn: AsyncConnection) -> dict[tuple[str, str, str,
     )
     rows = (await conn.execute(select(*columns))).mappings()
     return {(r["kind"], r["scope"], r["consumers"], r["effective_from"]): dict(r) for r in rows}
+
+
+async def stored_categories(conn: AsyncConnection) -> Sequence[CategoryOut]:
+    """Every category, with whether any plan is on record for it."""
+    plans = select(TariffPlan.category).where(TariffPlan.category == TariffCategory.code).exists()
+    statement = select(
+        TariffCategory.code,
+        TariffCategory.name,
+        TariffCategory.nepra_code,
+        TariffCategory.alias_of,
+        plans.label("has_plans"),
+    ).order_by(TariffCategory.code)
+    return [CategoryOut.model_validate(row) for row in await conn.execute(statement)]
+
+
+async def lock_tariffs(conn: AsyncConnection) -> None:
+    """Let one transaction at a time decide about the tariff data as a whole; it ends with the transaction."""
+    await conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("tariffs", 0))))
 
 
 async def add_plans(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
