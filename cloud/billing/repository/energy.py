@@ -24,6 +24,7 @@ async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Windo
             table.imported_wh,
             table.exported_wh,
             table.covered_seconds,
+            table.imported_bridged_wh,
         )
         .where(
             table.site_id == site_id,

@@ -19,6 +19,7 @@ class QuarterHour:
 
     Attributes:
         bucket: its start, aware.
+        imported_bridged_wh: part of the import that was spread over a gap between two readings of the counter.
     """
 
     bucket: datetime
@@ -27,6 +28,7 @@ class QuarterHour:
     imported_wh: int | None
     exported_wh: int | None
     covered_seconds: int
+    imported_bridged_wh: int = 0
 
 
 @dataclass(frozen=True, slots=True)
