@@ -143,13 +143,13 @@ class Stated:
     basis: str
 
 
-_UNITS = {"pkr": "PKR", "percent": "% a year", "years": "years", "year": "year", "kwh": "kWh"}
+_UNITS = {"pkr": "PKR", "percent": "% a year", "years": "years", "kwh": "kWh"}
 
 
 def _unit_of(name: str) -> str:
     if name == "opex_percent":
         return "% of the price a year"
-    return _UNITS.get(name.rsplit("_", 1)[-1], "")
+    return _UNITS.get(name.replace(".", "_").rsplit("_", 1)[-1], "")
 
 
 def _stated(name: str, value: Decimal | int | bool, basis: str) -> Stated:
