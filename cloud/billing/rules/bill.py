@@ -1,13 +1,22 @@
 """The whole bill, in the order in which the DISCOs print it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from cloud.billing.rules.adjustments import fca_lines, qta_lines, surcharge_lines
-from cloud.billing.rules.charges import demand_lines, energy_lines, fixed_lines, meter_rent_lines
+from cloud.billing.rules.charges import (
+    demand_lines,
+    energy_lines,
+    energy_shares,
+    fixed_lines,
+    meter_rent_lines,
+    minimum_lines,
+    portions_of,
+)
+from cloud.billing.rules.demand import demand_warnings
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.export import Netting, assumptions_of, export_lines, net_units
+from cloud.billing.rules.export import Netting, assumptions_of, capacity_warnings, export_lines, net_units
 from cloud.billing.rules.model import (
     Adjustment,
     AdjustmentKind,
@@ -20,25 +29,41 @@ from cloud.billing.rules.model import (
     SlabPortion,
 )
 from cloud.billing.rules.money import ZERO, number_text
-from cloud.billing.rules.slabs import energy_portions, slab_index
+from cloud.billing.rules.slabs import slab_index
+from cloud.billing.rules.stretches import Share, Stretch, period_assumptions, stretches_of
 from cloud.billing.rules.taxes import income_tax_lines, municipal_lines, percent_lines, tv_fee_lines
 
 CLIFF_SHARE = Decimal("0.05")
 """A slab's edge is worth a warning when the month's units are within 5 % below it."""
 
 
-def _charge_lines(
-    plan: Plan,
-    case: BillingCase,
-    *,
-    adjustments: Sequence[Adjustment],
-    portions: tuple[SlabPortion, ...],
-    units: Decimal,
-) -> tuple[Line, ...]:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What stays the same while a case is priced, at its own units or at a slab's edge.
+
+    Attributes:
+        stretches: versions of the tariff, oldest first; the last one's words rule whatever is not shared out by days.
+    """
+
+    stretches: tuple[Stretch, ...]
+    case: BillingCase
+    adjustments: tuple[Adjustment, ...]
+
+    @property
+    def plan(self) -> Plan:
+        """The version in force on the period's last day."""
+        return self.stretches[-1].plan
+
+
+def _charge_lines(job: _Job, shares: Sequence[Share[SlabPortion]], units: Decimal) -> tuple[Line, ...]:
+    plan, case, adjustments = job.plan, job.case, job.adjustments
+    energy = energy_lines(shares)
+    energy_pkr = sum((line.amount_pkr or ZERO for line in energy), ZERO)
     return (
-        *energy_lines(plan, portions),
-        *fixed_lines(plan, case, units),
-        *demand_lines(plan, case),
+        *energy,
+        *minimum_lines(job.stretches, case, energy_pkr),
+        *fixed_lines(job.stretches, case, units),
+        *demand_lines(job.stretches, case),
         *fca_lines(plan, case, adjustments, units),
         *qta_lines(plan, case, adjustments, units),
         *surcharge_lines(plan, case, adjustments, units),
@@ -46,9 +71,8 @@ def _charge_lines(
     )
 
 
-def _with_taxes(
-    plan: Plan, case: BillingCase, *, adjustments: Sequence[Adjustment], charges: tuple[Line, ...], units: Decimal
-) -> tuple[Line, ...]:
+def _with_taxes(job: _Job, charges: tuple[Line, ...], units: Decimal) -> tuple[Line, ...]:
+    plan, case, adjustments = job.plan, job.case, job.adjustments
     lines = charges
     for kind in (AdjustmentKind.DUTY, AdjustmentKind.GST):
         lines += percent_lines(kind, plan, case=case, adjustments=adjustments, lines=lines)
@@ -60,21 +84,21 @@ def _with_taxes(
     )
 
 
-def _price(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], netting: Netting) -> Bill:
-    units = netting.billed_kwh
-    portions = energy_portions(plan, units, peak_units=netting.billed_peak_kwh)
-    charges = _charge_lines(plan, case, adjustments=adjustments, portions=portions, units=units)
-    taxed = _with_taxes(plan, case, adjustments=adjustments, charges=charges, units=units)
-    credit, ledger_kwh = export_lines(plan, case=case, adjustments=adjustments, netting=netting)
+def _price(job: _Job, netting: Netting) -> Bill:
+    units, case = netting.billed_kwh, job.case
+    shares = energy_shares(job.stretches, units, peak_units=netting.billed_peak_kwh, days=case.days)
+    taxed = _with_taxes(job, _charge_lines(job, shares, units), units)
+    credit, carried = export_lines(job.plan, case=case, adjustments=job.adjustments, netting=netting)
     return Bill(
-        plan_code=plan.code,
+        plan_code=job.plan.code,
         bill_month=case.month,
         billed_kwh=units,
-        portions=portions,
+        portions=portions_of(shares),
         lines=(*taxed, *credit),
         warnings=(),
-        assumptions=assumptions_of(case),
-        ledger_kwh=ledger_kwh,
+        assumptions=(*period_assumptions(job.stretches, case), *assumptions_of(case)),
+        ledger_kwh=carried.ledger_kwh,
+        ledger_peak_kwh=carried.ledger_peak_kwh,
     )
 
 
@@ -84,18 +108,20 @@ def _pending_warnings(bill: Bill) -> tuple[BillWarning, ...]:
     )
 
 
-def _cliff_warnings(
-    plan: Plan, case: BillingCase, *, adjustments: Sequence[Adjustment], netting: Netting
-) -> tuple[BillWarning, ...]:
+def _cliff_warnings(job: _Job, netting: Netting) -> tuple[BillWarning, ...]:
+    plan, units = job.plan, netting.billed_kwh
     if plan.pricing_rule not in {PricingRule.SINGLE_SLAB, PricingRule.ONE_PREVIOUS}:
         return ()
-    units = netting.billed_kwh
     index = slab_index(plan.slabs, units)
     top = plan.slabs[index].top_units
     if top is None or index + 1 >= len(plan.slabs) or units < top * (1 - CLIFF_SHARE):
         return ()
-    at_edge = _price(plan, case, adjustments, replace(netting, billed_kwh=top))
-    over_edge = _price(plan, case, adjustments, replace(netting, billed_kwh=top + 1))
+    try:
+        at_edge = _price(job, replace(netting, billed_kwh=top))
+        over_edge = _price(job, replace(netting, billed_kwh=top + 1))
+    except BillingError:
+        # The unit over the edge has no rate on record: the bill stands, only the comparison cannot be made.
+        return (BillWarning("slab_cliff_unknown", "The tariff has no rate on record above this slab's edge."),)
     step = over_edge.total_pkr - at_edge.total_pkr
     message = (
         f"{number_text(top - units)} kWh below a slab's edge: the kWh after {number_text(top)} raises the bill by "
@@ -104,11 +130,12 @@ def _cliff_warnings(
     return (BillWarning("slab_cliff", message),)
 
 
-def price_bill(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment] = ()) -> Bill:
+def price_bill(plan: Plan | Sequence[Plan], case: BillingCase, adjustments: Sequence[Adjustment] = ()) -> Bill:
     """Price one period.
 
     Args:
-        plan: the tariff version in force.
+        plan: the tariff version in force; or all versions in force inside the period, each with its dates: units, fixed charges and
+            minimum are split by calendar days, the slab is found by the whole period's units, everything else is by the last version.
         case: place, period and units.
         adjustments: dated records; those out of time or place are ignored.
 
@@ -119,16 +146,17 @@ def price_bill(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment] 
     Raises:
         MissingInputError: if the plan needs a value that the case lacks.
         RateUnknownError: if a rate is not on record.
-        BillingError: if the case cannot be priced by the plan.
+        BillingError: if the case cannot be priced by the plan, or the versions leave a day of the period out.
     """
-    netting = net_units(case)
-    bill = _price(plan, case, adjustments, netting)
-    warnings = _pending_warnings(bill)
-    try:
-        warnings += _cliff_warnings(plan, case, adjustments=adjustments, netting=netting)
-    except BillingError:
-        # The unit over the edge has no rate on record: the bill stands, only the comparison cannot be made.
-        warnings += (BillWarning("slab_cliff_unknown", "The tariff has no rate on record above this slab's edge."),)
+    job = _Job(stretches_of(plan, case), case, tuple(adjustments))
+    netting = net_units(case, by_hours=any(item.plan.pricing_rule is PricingRule.TOU for item in job.stretches))
+    bill = _price(job, netting)
+    warnings = (
+        *_pending_warnings(bill),
+        *demand_warnings(job.plan, case),
+        *capacity_warnings(case),
+        *_cliff_warnings(job, netting),
+    )
     return replace(bill, warnings=warnings)
 
 
@@ -147,4 +175,5 @@ def without_solar(case: BillingCase, consumed_kwh: Decimal, *, consumed_peak_kwh
         exported_kwh=ZERO,
         exported_peak_kwh=ZERO,
         ledger_kwh=ZERO,
+        ledger_peak_kwh=ZERO,
     )

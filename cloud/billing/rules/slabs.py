@@ -48,6 +48,8 @@ def slab_index(slabs: Sequence[Slab], units: Decimal) -> int:
 
 def slab_label(slabs: Sequence[Slab], index: int) -> str:
     """Name a slab as tariff tables do: `1-100`, `101-200`, `> 700`; fractions keep their edge: `0.5-1`."""
+    if slabs[index].label:
+        return slabs[index].label
     bottom = slabs[index - 1].top_units or ZERO if index else ZERO
     top = slabs[index].top_units
     if top is None:

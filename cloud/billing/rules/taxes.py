@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from cloud.billing.rules import labels
 from cloud.billing.rules.adjustments import in_force, is_exempt, pending_line
+from cloud.billing.rules.labels import Label
 from cloud.billing.rules.model import (
-    INCOME_TAX_BASE,
     Adjustment,
     AdjustmentKind,
     Band,
@@ -29,11 +30,11 @@ def _base_words(kinds: frozenset[LineKind]) -> str:
 
 
 def _percent_line(
-    kind: LineKind, label: str, *, percent: Decimal, base: Decimal, words: str, source: str, status: RateStatus
+    kind: LineKind, label: Label, *, percent: Decimal, base: Decimal, words: str, source: str, status: RateStatus
 ) -> Line:
     return Line(
         kind=kind,
-        label=label,
+        label=label.en,
         amount_pkr=percent_of(base, percent),
         quantity=base,
         unit="PKR",
@@ -42,6 +43,7 @@ def _percent_line(
         formula=f"{number_text(percent)} % of {money_text(base)} PKR",
         source=source,
         status=status,
+        label_ur=label.ur,
     )
 
 
@@ -63,7 +65,7 @@ def percent_lines(
         lines: the bill so far.
     """
     is_duty = kind is AdjustmentKind.DUTY
-    line_kind, label = (LineKind.DUTY, "Electricity duty") if is_duty else (LineKind.GST, "General sales tax")
+    line_kind, label = (LineKind.DUTY, labels.DUTY) if is_duty else (LineKind.GST, labels.GST)
     kinds = plan.duty_base if is_duty else plan.gst_base
     fallback = plan.fallback_duty_percent if is_duty else plan.fallback_gst_percent
     record = in_force(adjustments, kind, plan=plan, case=case, day=case.period_end)
@@ -98,16 +100,15 @@ def municipal_lines(
     if record is None or is_exempt(record, plan):
         return ()
     band = band_of(record.bands, units)
-    label = "Municipal utility charge"
     if band is None:
         why = f"no amount on record for {number_text(units)} kWh"
-        return (pending_line(LineKind.MUNICIPAL, label, why=why, quantity=units),)
+        return (pending_line(LineKind.MUNICIPAL, labels.MUNICIPAL, why=why, quantity=units),)
     if band.amount == ZERO:
         return ()
     return (
         Line(
             kind=LineKind.MUNICIPAL,
-            label=label,
+            label=labels.MUNICIPAL.en,
             amount_pkr=round_pkr(band.amount),
             quantity=Decimal(1),
             unit="month",
@@ -116,6 +117,7 @@ def municipal_lines(
             formula=f"1 month × {number_text(band.amount)} PKR",
             source=record.source,
             status=record.status,
+            label_ur=labels.MUNICIPAL.ur,
         ),
     )
 
@@ -134,7 +136,7 @@ def tv_fee_lines(plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustm
     return (
         Line(
             kind=LineKind.TV_FEE,
-            label="TV fee",
+            label=labels.TV_FEE.en,
             amount_pkr=round_pkr(fee),
             quantity=Decimal(1),
             unit="month",
@@ -143,6 +145,7 @@ def tv_fee_lines(plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustm
             formula=f"1 month × {number_text(fee)} PKR",
             source=source,
             status=status,
+            label_ur=labels.TV_FEE.ur,
         ),
     )
 
@@ -159,7 +162,7 @@ def income_tax_lines(
     record = in_force(adjustments, AdjustmentKind.INCOME_TAX, plan=plan, case=case, day=case.period_end)
     if record is None or is_exempt(record, plan) or not _applies_to(record, case):
         return ()
-    base = base_amount(lines, INCOME_TAX_BASE)
+    base = base_amount(lines, plan.income_tax_base)
     band = band_of(record.bands, base)
     if band is None or (band.amount == ZERO and band.percent == ZERO):
         return ()
@@ -169,14 +172,15 @@ def income_tax_lines(
     return (
         Line(
             kind=LineKind.INCOME_TAX,
-            label="Income tax, section 235",
+            label=labels.INCOME_TAX.en,
             amount_pkr=amount,
             quantity=base,
             unit="PKR",
             rate=band.percent,
-            base=_base_words(INCOME_TAX_BASE),
+            base=_base_words(plan.income_tax_base),
             formula=f"{fixed}{number_text(band.percent)} % of {part} PKR",
             source=record.source,
             status=record.status,
+            label_ur=labels.INCOME_TAX.ur,
         ),
     )
