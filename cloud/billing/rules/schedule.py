@@ -51,6 +51,8 @@ class Metering(StrEnum):
     """Import at its rates and export at the sell rates, interval by interval."""
     NET_METERING = "net_metering"
     """Unit against unit within the month and period; the surplus goes on to the next month."""
+    BUY_ALL_SELL_ALL = "buy_all_sell_all"
+    """Two meters: all that the site uses is bought, all that it generates is sold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cloud.billing.rules.errors import BillingError, RateUnknownError
+from cloud.billing.rules.intervals import Interval
 from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.schedule import (
@@ -31,6 +34,7 @@ _NO_TOP = 2**62
 _SATURDAY = 5
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,14 +95,46 @@ def year_calendar(year: int, *, per_hour: int) -> Calendar:
     return days_calendar(first, (date(year + 1, 1, 1) - first).days, per_hour=per_hour)
 
 
-def net_flows(load_kwh: ArrayLike, generation_kwh: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What a meter between a site and the grid counts when load and generation are set against each other in each interval.
+def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo) -> Calendar:
+    """The calendar of a meter's intervals.
 
-    Returns:
-        Imported and exported kWh, by interval.
+    Args:
+        intervals: in order of time, without a gap, from a full local hour on.
+        zone: of the meter.
+
+    Raises:
+        BillingError: names the first moment that is missing.
     """
-    net = np.asarray(load_kwh, dtype=np.float64) - np.asarray(generation_kwh, dtype=np.float64)
-    return np.maximum(net, 0.0), np.maximum(-net, 0.0)
+    step = timedelta(seconds=intervals[0].seconds)
+    for earlier, later in pairwise(intervals):
+        if later.start - earlier.start != step:
+            missing = (earlier.start + step).astimezone(zone).isoformat()
+            raise BillingError(f"the interval at {missing} is missing; a scheduled tariff is priced from gapless data")
+    local = [interval.start.astimezone(zone) for interval in intervals]
+    per_hour = int(timedelta(hours=1) / step)
+    if local[0].minute or len(intervals) % per_hour:
+        raise BillingError(f"the intervals begin at {local[0].isoformat()} or end inside an hour; give whole hours")
+    months = tuple(dict.fromkeys(Month(at.year, at.month) for at in local))
+    position = {month: index for index, month in enumerate(months)}
+    return Calendar(
+        months=months,
+        slots=np.array([position[Month(at.year, at.month)] for at in local], dtype=np.int64),
+        hours=np.array([at.hour for at in local], dtype=np.int64),
+        weekends=np.array([at.weekday() >= _SATURDAY for at in local], dtype=np.int64),
+        per_hour=per_hour,
+    )
+
+
+def flows(metering: Metering, *, load_kwh: ArrayLike, generation_kwh: ArrayLike) -> tuple[Floats, Floats]:
+    """What the meters of a site count, by interval: bought and sold kWh.
+
+    With one meter, load and generation are set against each other in each interval; with two they are not.
+    """
+    load = np.asarray(load_kwh, dtype=np.float64)
+    generation = np.asarray(generation_kwh, dtype=np.float64)
+    if metering is Metering.BUY_ALL_SELL_ALL:
+        return load, generation
+    return np.maximum(load - generation, 0.0), np.maximum(generation - load, 0.0)
 
 
 def _whole(name: str, values: ArrayLike, calendar: Calendar) -> Ints:
@@ -238,7 +274,7 @@ def aggregate(
     Args:
         schedule: gives periods, tiers and demand periods.
         calendar: of the intervals.
-        imported_kwh: by interval; the load itself where everything is bought and everything sold, or without solar.
+        imported_kwh: by interval; the load itself without solar, and where everything is bought and everything sold (see `flows`).
         exported_kwh: by interval; None = nothing.
 
     Returns:
