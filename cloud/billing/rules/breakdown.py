@@ -10,6 +10,8 @@ from cloud.billing.rules.model import Bill, Line, LineKind
 from cloud.billing.rules.money import HUNDRED, ZERO, money_text, number_text, round_pkr
 
 TAX_KINDS = (LineKind.DUTY, LineKind.GST, LineKind.TV_FEE, LineKind.MUNICIPAL, LineKind.INCOME_TAX)
+UNIT_PLACES = 4
+"""Decimals of a quantity in JSON; a share by calendar days has more."""
 ONE_DECIMAL = Decimal("0.1")
 
 
@@ -18,7 +20,8 @@ def line_json(line: Line) -> dict[str, Any]:
     return {
         "kind": line.kind.value,
         "label": line.label,
-        "quantity": None if line.quantity is None else number_text(round(line.quantity, 4)),
+        "label_ur": line.label_ur,
+        "quantity": None if line.quantity is None else number_text(round(line.quantity, UNIT_PLACES)),
         "unit": line.unit,
         "rate": None if line.rate is None else number_text(line.rate),
         "base": line.base,
@@ -29,25 +32,35 @@ def line_json(line: Line) -> dict[str, Any]:
     }
 
 
+def _slab_rows(bill: Bill) -> list[dict[str, str]]:
+    rows = [
+        {
+            "slab": portion.label,
+            "units": number_text(round(portion.units, UNIT_PLACES)),
+            "rate": number_text(portion.rate),
+            "amount": money_text(portion.amount_pkr),
+        }
+        for portion in bill.portions
+    ]
+    minimum = bill.amount(LineKind.MINIMUM)
+    if minimum:
+        rows.append({"slab": "minimum charge", "units": "0", "rate": "0", "amount": money_text(minimum)})
+    return rows
+
+
 def bill_breakdown(bill: Bill) -> dict[str, Any]:
     """JSON of `billing_simulations.bill_breakdown`.
 
     Always true: `subtotal` = energy + fixed + meter rent + FPA + QTA + surcharges + demand - export credit; `total_taxes` = duty +
     GST + TV fee + municipal charge + income tax; `total_bill` = `subtotal` + `total_taxes`; the slabs' amounts add up to
-    `energy_charges`. A pending line counts 0 and is named in `pending`.
+    `energy_charges`. A minimum charge is part of `energy_charges` and a row of its own, without units, among the slabs. A pending line
+    counts 0 and is named in `pending`.
     """
     taxes = bill.amount(*TAX_KINDS)
     return {
-        "energy_charges": money_text(bill.amount(LineKind.ENERGY)),
-        "slab_breakdown": [
-            {
-                "slab": portion.label,
-                "units": number_text(portion.units),
-                "rate": number_text(portion.rate),
-                "amount": money_text(portion.amount_pkr),
-            }
-            for portion in bill.portions
-        ],
+        "energy_charges": money_text(bill.amount(LineKind.ENERGY, LineKind.MINIMUM)),
+        "slab_breakdown": _slab_rows(bill),
+        "minimum_charge": money_text(bill.amount(LineKind.MINIMUM)),
         "fixed_charges": money_text(bill.amount(LineKind.FIXED)),
         "meter_rent": money_text(bill.amount(LineKind.METER_RENT)),
         "fuel_price_adjustment": money_text(bill.amount(LineKind.FPA)),
@@ -69,6 +82,7 @@ def bill_breakdown(bill: Bill) -> dict[str, Any]:
         "pending": sorted({line.kind.value for line in bill.pending}),
         "assumptions": list(bill.assumptions),
         "surplus_kwh_carried": number_text(bill.ledger_kwh),
+        "surplus_peak_kwh_carried": number_text(bill.ledger_peak_kwh),
     }
 
 
@@ -100,7 +114,35 @@ def savings_breakdown(
     }
 
 
-def fingerprint(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    """SHA-256 over everything that a bill was made from and the bill itself: the same input gives the same hash for ever."""
-    document = json.dumps([inputs, outputs], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def outcome(bill: Bill) -> dict[str, Any]:
+    """What a bill says without its wording: kinds, quantities, rates, amounts and statuses, as JSON."""
+    return {
+        "lines": [
+            [
+                line.kind.value,
+                None if line.quantity is None else number_text(round(line.quantity, UNIT_PLACES)),
+                None if line.rate is None else number_text(line.rate),
+                None if line.amount_pkr is None else money_text(line.amount_pkr),
+                line.status.value,
+            ]
+            for line in bill.lines
+        ],
+        "total": money_text(bill.total_pkr),
+        "surplus": [number_text(bill.ledger_kwh), number_text(bill.ledger_peak_kwh)],
+    }
+
+
+def fingerprint(inputs: Mapping[str, Any], *bills: Bill) -> str:
+    """SHA-256 over what a bill was made from and what came out: the same input gives the same hash for ever.
+
+    Wording is left out: a label or a warning that is put better later does not make another bill.
+
+    Args:
+        inputs: as `simulation.inputs_json` makes them; of its warnings only the codes count.
+        bills: with solar and without.
+    """
+    facts = {**inputs, "warnings": sorted(warning["code"] for warning in inputs.get("warnings") or ())}
+    document = json.dumps(
+        [facts, [outcome(bill) for bill in bills]], sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
     return hashlib.sha256(document.encode()).hexdigest()

@@ -3,13 +3,13 @@
 Everything that the result depends on is in the document, which is stored beside it: computed again, it gives the same hash.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cloud.billing.rules.adjustments import FCA_LAG_MONTHS, applies
+from cloud.billing.rules.adjustments import applies
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown, fingerprint, line_json, savings_breakdown
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, Bill, BillingCase, ExportScheme, Plan, RateStatus
@@ -119,7 +119,7 @@ def adjustment_json(record: Adjustment) -> dict[str, Any]:
 
 def relevant_adjustments(adjustments: Iterable[Adjustment], *, plan: Plan, case: BillingCase) -> tuple[Adjustment, ...]:
     """The records that can bear on the bill: in scope, and in force on one of its days (an FCA: in its month)."""
-    fca_day = case.month.back(FCA_LAG_MONTHS).first_day
+    fca_day = case.month.back(plan.fca_lag_months).first_day
 
     def bears(record: Adjustment) -> bool:
         if not applies(record, plan, case):
@@ -129,12 +129,13 @@ def relevant_adjustments(adjustments: Iterable[Adjustment], *, plan: Plan, case:
         ends = record.effective_to or case.period_end
         return record.effective_from <= case.period_end and ends >= case.period_start
 
-    return tuple(sorted(filter(bears, adjustments), key=lambda r: (r.kind, r.effective_from, sorted(r.provinces))))
+    return tuple(sorted(filter(bears, adjustments), key=_order))
 
 
 def inputs_json(
     *,
     plan_record: Mapping[str, Any],
+    later_versions: Sequence[Mapping[str, Any]] | None = None,
     case: BillingCase,
     adjustments: Iterable[Adjustment],
     consumed_kwh: Decimal,
@@ -143,12 +144,16 @@ def inputs_json(
     generated_kwh: Decimal,
     co2_kg_per_kwh: Decimal,
     co2_kg_per_tree: Decimal,
+    versions_without_solar: Sequence[Mapping[str, Any]] | None = None,
+    consumed_max_demand_kw: Decimal | None = None,
     warnings: Iterable[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Put together what a simulation is computed from.
 
     Args:
-        plan_record: `code`, `category`, `source`, `status`, `supports_tou`, `rates`.
+        plan_record: `code`, `category`, `source`, `status`, `supports_tou`, `rates`; with `effective_from` and `effective_to` where
+            other versions follow.
+        later_versions: records of the versions that begin inside the period, oldest first.
         case: with solar.
         adjustments: dated records; those without bearing are left out.
         consumed_kwh: what the site used.
@@ -157,23 +162,40 @@ def inputs_json(
         generated_kwh: solar energy.
         co2_kg_per_kwh: emission factor.
         co2_kg_per_tree: CO2 of one tree.
+        versions_without_solar: records of the tariff that the site would be on without solar (a home may be protected only by what its
+            panels give), oldest first; None = the same.
+        consumed_max_demand_kw: highest demand had everything been bought; None = as with solar.
         warnings: found on the way to the inputs; `code` and `message`.
     """
-    plan = _plan(plan_record, case)
+    later = [_dated(record) for record in later_versions or ()]
+    dark = None if versions_without_solar is None else [_dated(record) for record in versions_without_solar]
+    last_plans = [_plan(dark[-1] if dark else plan_record, case), _plan(later[-1] if later else plan_record, case)]
     return {
-        "plan": dict(plan_record),
+        "plan": _dated(plan_record),
+        "later_versions": later,
         "case": case_json(case),
-        "adjustments": [adjustment_json(r) for r in relevant_adjustments(adjustments, plan=plan, case=case)],
+        "adjustments": _adjustments_json(adjustments, last_plans, case),
         "without_solar": {
             "consumed_kwh": number_text(consumed_kwh),
             "consumed_peak_kwh": None if consumed_peak_kwh is None else number_text(consumed_peak_kwh),
             "billed_units": _units_json(consumed_units),
+            "max_demand_kw": None if consumed_max_demand_kw is None else number_text(consumed_max_demand_kw),
+            "versions": dark,
         },
         "generated_kwh": number_text(generated_kwh),
         "co2_kg_per_kwh": number_text(co2_kg_per_kwh),
         "co2_kg_per_tree": number_text(co2_kg_per_tree),
         "warnings": [dict(warning) for warning in warnings],
     }
+
+
+def _dated(record: Mapping[str, Any]) -> dict[str, Any]:
+    # Dates as text, as every other value of the document.
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in record.items()}
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def _plan(record: Mapping[str, Any], case: BillingCase) -> Plan:
@@ -185,6 +207,38 @@ def _plan(record: Mapping[str, Any], case: BillingCase) -> Plan:
         status=RateStatus(record["status"]),
         supports_tou=record["supports_tou"],
         has_tou_units=case.imported_peak_kwh is not None,
+        effective_from=_day(record.get("effective_from")),
+        effective_to=_day(record.get("effective_to")),
+    )
+
+
+def _adjustments_json(
+    adjustments: Iterable[Adjustment], plans: Iterable[Plan], case: BillingCase
+) -> list[dict[str, Any]]:
+    records = tuple(adjustments)
+    found = {record: None for plan in plans for record in relevant_adjustments(records, plan=plan, case=case)}
+    return [adjustment_json(record) for record in sorted(found, key=_order)]
+
+
+def _order(record: Adjustment) -> tuple[Any, ...]:
+    scopes = (record.provinces, record.disco_providers, record.categories)
+    return record.kind, record.effective_from, *(sorted(scope) for scope in scopes)
+
+
+def _plans(records: Iterable[Mapping[str, Any]], case: BillingCase) -> list[Plan]:
+    return [_plan(record, case) for record in records]
+
+
+def _without_case(case: BillingCase, dark: Mapping[str, Any]) -> BillingCase:
+    peak, demand_kw = dark["consumed_peak_kwh"], dark.get("max_demand_kw")
+    return without_solar(
+        replace(
+            case,
+            billed_units=units_of(dark["billed_units"]),
+            max_demand_kw=case.max_demand_kw if demand_kw is None else Decimal(demand_kw),
+        ),
+        Decimal(dark["consumed_kwh"]),
+        consumed_peak_kwh=None if peak is None else Decimal(peak),
     )
 
 
@@ -195,17 +249,12 @@ def simulate(inputs: Mapping[str, Any]) -> Simulation:
         BillingError: if the plan lacks a rate, or the case a value, that the bill needs.
     """
     case = case_of(inputs["case"])
-    plan = _plan(inputs["plan"], case)
+    records = [inputs["plan"], *(inputs.get("later_versions") or ())]
     adjustments = [adjustment_of(record) for record in inputs["adjustments"]]
-    bill = price_bill(plan, case, adjustments)
+    bill = price_bill(_plans(records, case), case, adjustments)
     dark = inputs["without_solar"]
-    peak = dark["consumed_peak_kwh"]
-    other = without_solar(
-        replace(case, billed_units=units_of(dark["billed_units"])),
-        Decimal(dark["consumed_kwh"]),
-        consumed_peak_kwh=None if peak is None else Decimal(peak),
-    )
-    without = price_bill(plan, other, adjustments)
+    # Hours are told apart as with solar, whether or not the consumption of peak hours is known.
+    without = price_bill(_plans(dark.get("versions") or records, case), _without_case(case, dark), adjustments)
     breakdown = bill_breakdown(bill)
     savings = savings_breakdown(
         bill,
@@ -216,5 +265,4 @@ def simulate(inputs: Mapping[str, Any]) -> Simulation:
     )
     lines = [line_json(line) for line in bill.lines]
     warnings = [*inputs["warnings"], *(asdict(warning) for warning in bill.warnings)]
-    outputs = {"bill": breakdown, "savings": savings, "lines": lines, "warnings": warnings}
-    return Simulation(bill, without, breakdown, savings, lines, warnings, fingerprint(inputs, outputs))
+    return Simulation(bill, without, breakdown, savings, lines, warnings, fingerprint(inputs, bill, without))
