@@ -19,6 +19,7 @@ import uvicorn
 
 from cloud import __version__
 from cloud.auth.service import Passwords, make_super_admin
+from cloud.billing.commands.bill import bill
 from cloud.billing.commands.finance import finance
 from cloud.billing.commands.tariffs import tariffs
 from cloud.core.console import command_settings, explained
@@ -160,6 +161,7 @@ def _progress(line: str) -> None:
 
 app.add_typer(tariffs, name="tariffs")
 app.command("finance")(finance)
+app.command("bill")(bill)
 
 telemetry = typer.Typer(help="Readings and what is computed from them.", no_args_is_help=True)
 app.add_typer(telemetry, name="telemetry")

@@ -1,0 +1,113 @@
+"""Other names of the case's fields: what people, bills and the database call the same thing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloud.billing.case_file.problems import CaseError, shown, unknown_name
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "disco_provider": ("disco", "company"),
+    "category": ("tariff_category", "tariff_code"),
+    "tariff": ("tariff_plan",),
+    "sanctioned_load_kw": ("sanctioned_load", "load_kw"),
+    "phases": ("phase",),
+    "province": ("state",),
+    "period_start": ("first_day", "from"),
+    "period_end": ("last_day", "to"),
+    "reading_date": ("current_reading_date",),
+    "bill_month": ("billing_month", "month"),
+    "units": ("imported_kwh", "units_kwh", "import_kwh", "units_consumed", "energy_imported_kwh"),
+    "peak_units": ("imported_peak_kwh", "peak_kwh"),
+    "off_peak_units": ("offpeak_units", "off_peak_kwh", "imported_off_peak_kwh"),
+    "interval_csv": ("intervals_csv", "csv"),
+    "time_zone": ("timezone",),
+    "max_demand_kw": ("mdi_kw", "mdi", "maximum_demand_kw"),
+    "demand_history_kw": ("mdi_history", "mdi_history_kw"),
+    "history": ("units_history", "billed_units"),
+    "history_without_solar": ("units_history_without_solar",),
+    "exported_kwh": ("export_kwh", "exported_units", "export_units", "energy_exported_kwh"),
+    "exported_peak_kwh": ("export_peak_kwh", "exported_peak_units"),
+    "consumed_kwh": ("consumption_kwh", "energy_consumed_kwh"),
+    "consumed_peak_kwh": ("consumption_peak_kwh",),
+    "generated_kwh": ("generation_kwh", "solar_kwh", "energy_generated_kwh"),
+    "export_scheme": ("scheme",),
+    "contract_date": ("net_metering_since", "installation_date"),
+    "surplus_kwh_brought_forward": ("ledger_kwh", "surplus_kwh", "credit_units"),
+    "surplus_peak_kwh_brought_forward": ("ledger_peak_kwh",),
+    "active_taxpayer": ("taxpayer_status", "taxpayer", "filer"),
+    "protected": ("is_protected",),
+    "rates_override": ("overrides", "rate_overrides"),
+    "note": ("name", "comment", "reference", "description", "title"),
+}
+"""Field -> its other names. A case may write any of them, and one of them only."""
+
+_FIELD_OF = {other: field for field, others in ALIASES.items() for other in others}
+PERIOD = "period"
+"""Short for the period's two days, in an object."""
+
+
+def _spread_period(document: dict[str, Any]) -> None:
+    period = document.pop("period", None)
+    if period is None:
+        return
+    if not isinstance(period, Mapping):
+        raise CaseError("period", f'period is {shown(period)}; write {{"start": "2026-05-24", "end": "2026-06-23"}}')
+    names = {"start": "period_start", "end": "period_end"}
+    for key, value in period.items():
+        field = names.get(key) or _FIELD_OF.get(key, key)
+        if field not in {"period_start", "period_end"}:
+            raise CaseError(f"period.{key}", f"period.{key} is not a field of a period; write start and end")
+        _put(document, field, value, written=f"period.{key}")
+
+
+def _put(document: dict[str, Any], field: str, value: object, *, written: str) -> None:
+    if field in document and document[field] != value:
+        raise CaseError(
+            written,
+            f"{written} ({shown(value)}) and {field} ({shown(document[field])}) are two names of the same field; keep one",
+        )
+    document[field] = value
+
+
+def _spread_tariff(document: dict[str, Any]) -> None:
+    tariff = document.get("tariff")
+    if isinstance(tariff, str):
+        # A code names the tariff as a category does; both are read by the same list of names.
+        document["tariff_name"] = document.pop("tariff")
+    elif tariff is not None and not isinstance(tariff, Mapping):
+        raise CaseError(
+            "tariff", f"tariff is {shown(tariff)}; write a tariff's code as text, or an object with its rates"
+        )
+    if "rates" in document and "tariff" in document:
+        raise CaseError("rates", "rates stands beside a tariff that is an object; put the rates into tariff.rates")
+
+
+def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The case with each field under its own name; a field that is null counts as not given.
+
+    Args:
+        document: as people wrote it.
+        known: names of the fields.
+
+    Raises:
+        CaseError: for a name that the format does not have, or two names of one field with different values.
+    """
+    every = (known - {"tariff_name"}) | set(_FIELD_OF) | {PERIOD}
+    result: dict[str, Any] = {}
+    for written, value in document.items():
+        if written.startswith("_") or value is None:
+            continue  # a comment, or a field left empty
+        if written not in every:
+            raise CaseError(written, unknown_name(written, every))
+        _put(result, _FIELD_OF.get(written, written), value, written=written)
+    _spread_period(result)
+    _spread_tariff(result)
+    return result
+
+
+def written_name(field: str, document: Mapping[str, Any]) -> str:
+    """How the document calls a field."""
+    if field in document:
+        return field
+    others = (*ALIASES.get(field, ()), *({"tariff_name": ("tariff", "tariff_plan")}.get(field, ())))
+    return next((other for other in others if other in document), field)
