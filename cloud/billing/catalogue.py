@@ -93,23 +93,33 @@ class Catalogue:
     adjustment_records: tuple[Mapping[str, Any], ...]
     categories: tuple[CategoryRecord, ...] = ()
 
-    def category(self, name: str) -> CategoryRecord:
-        """The category that a code, another name of it, a plan's code or the schedule's own code stands for.
+    def categories_named(self, name: str) -> tuple[CategoryRecord, ...]:
+        """The categories that a code, another name, the schedule's own code (A-1(a)) or a plan's code stands for.
 
         Raises:
-            BillingError: if there is none, or several; it names those there are.
+            BillingError: if there is none; it names those there are.
         """
         wanted = name.strip().lower()
         codes = {c.alias_of or c.code for c in self.categories if wanted == c.code}
         codes = codes or {c.code for c in self.categories if c.nepra_code and wanted == c.nepra_code.lower()}
         codes = codes or {plan.category for plan in self.plans if wanted == plan.code.lower()}
-        if len(codes) > 1:
-            raise BillingError(f"{name!r} is the name of several categories: {', '.join(sorted(codes))}; choose one")
-        found = next((c for c in self.categories if c.code in codes), None)
-        if found is None:
+        found = tuple(c for c in self.categories if c.code in codes)
+        if not found:
             known = ", ".join(sorted(c.code for c in self.categories))
             raise BillingError(f"tariff category {name!r} is not known; known: {known}")
         return found
+
+    def category(self, name: str) -> CategoryRecord:
+        """The one category that a name stands for.
+
+        Raises:
+            BillingError: if there is none, or several.
+        """
+        found = self.categories_named(name)
+        if len(found) > 1:
+            codes = ", ".join(c.code for c in found)
+            raise BillingError(f"{name!r} is the name of several categories: {codes}; choose one")
+        return found[0]
 
     def versions(self, disco: DiscoProvider, category: str) -> tuple[PlanRecord, ...]:
         """All versions of a category's standard tariff at a company, oldest first."""

@@ -83,9 +83,9 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise BillingError(f"{path} cannot be read: {error}; name a TOML file with [[plans]] entries") from error
+        raise BillingError(f"cannot be read: {error}; name a TOML file with [[plans]] entries") from error
     except tomllib.TOMLDecodeError as error:
-        raise BillingError(f"{path} is not TOML: {error}; see the product's own files for the form") from error
+        raise BillingError(f"is not TOML: {error}; see the product's own files for the form") from error
 
 
 def check_documents(

@@ -121,6 +121,26 @@ async def stored_catalogue(conn: AsyncConnection) -> Catalogue:
     return Catalogue(plans, tuple(adjustment_of(record) for record in known), tuple(known), categories)
 
 
+async def stored_document(conn: AsyncConnection) -> dict[str, Any]:
+    """What is in the database, as a tariff file would say it, with whatever is wrong in it."""
+    plans = []
+    for (disco, *_), row in (await tariffs.stored_plans(conn)).items():
+        entry = {
+            name: value for name, value in row.items() if name not in {"id", "disco_provider"} and value is not None
+        }
+        plans.append({"code": row["name"] or row["category"], **entry, "disco_providers": [disco]})
+    adjustments = [
+        {name: value for name, value in record.items() if value is not None}
+        for record in await tariffs.adjustment_records(conn)
+        if record["status"] != RateStatus.PENDING
+    ]
+    categories = [
+        {name: value for name, value in c.model_dump(exclude={"has_plans"}).items() if value is not None}
+        for c in await tariffs.stored_categories(conn)
+    ]
+    return {"categories": categories, "plans": plans, "adjustments": adjustments}
+
+
 def _record_of(row: Mapping[str, Any]) -> PlanRecord:
     names = ("name", "category", "variant", "effective_from", "effective_to", "source", "rates")
     flags = ("supports_net_metering", "supports_tou")
