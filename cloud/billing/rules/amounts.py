@@ -1,0 +1,192 @@
+"""Amounts of a prepared period: whole numbers in, whole paisa out."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cloud.billing.rules.annual import BillUnits
+from cloud.billing.rules.model import ExportScheme, LineKind, PricingRule
+from cloud.billing.rules.month import Month
+from cloud.billing.rules.prepared import PER_CENT, PER_UNIT, SHARE, PreparedBand, PreparedBill, rounded
+
+Amount = tuple[LineKind, int | None]
+"""One line's kind and paisa; None while pending."""
+
+
+class Surplus(NamedTuple):
+    """Units carried under net metering, millionths of a kWh.
+
+    Attributes:
+        off_peak: or of all hours, where the plan does not tell them apart.
+        peak: of peak hours.
+    """
+
+    off_peak: int = 0
+    peak: int = 0
+
+
+class BillAmounts(NamedTuple):
+    """What a bill comes to.
+
+    Attributes:
+        lines: in the order of the bill.
+        total: paisa; pending lines left out.
+        billed: units that the tariff was applied to, millionths of a kWh.
+        surplus: carried to the next bill.
+    """
+
+    lines: tuple[Amount, ...]
+    total: int
+    billed: int
+    surplus: Surplus
+
+
+class _Netted(NamedTuple):
+    billed: int
+    billed_peak: int
+    surplus: Surplus
+
+
+def _netted(bill: PreparedBill, units: BillUnits, brought: Surplus) -> _Netted:
+    if bill.scheme is not ExportScheme.NET_METERING_2015:
+        return _Netted(units.imported, units.imported_peak, Surplus())
+    if bill.rule is not PricingRule.TOU:
+        balance = units.imported - units.exported - brought.off_peak - brought.peak
+        return _Netted(max(0, balance), 0, Surplus(max(0, -balance)))
+    peak = units.imported_peak - units.exported_peak - brought.peak
+    off_peak = units.imported - units.imported_peak - (units.exported - units.exported_peak) - brought.off_peak
+    billed_peak = max(0, peak)
+    return _Netted(billed_peak + max(0, off_peak), billed_peak, Surplus(max(0, -off_peak), max(0, -peak)))
+
+
+def _line(kind: LineKind, rate: int | None, units: int) -> Amount:
+    return kind, None if rate is None else rounded(rate * units, PER_UNIT)
+
+
+def _slab_parts(bill: PreparedBill, units: int, index: int) -> list[tuple[int | None, int]]:
+    """Rate and units of each portion."""
+    if bill.rule is PricingRule.SINGLE_SLAB:
+        return [(bill.rates[index], units)]
+    edges = (0, *bill.tops[:index], units)
+    first = max(0, index - 1) if bill.rule is PricingRule.ONE_PREVIOUS else 0
+    if bill.rule is PricingRule.ONE_PREVIOUS:
+        edges = (*edges[:first], 0, *edges[first + 1 :])
+    return [(bill.rates[k], edges[k + 1] - edges[k]) for k in range(first, index + 1)]
+
+
+def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amount] | None:
+    """The energy lines; None when a rate that they need is not on record."""
+    if bill.rule is PricingRule.TOU:
+        parts = [(bill.rates[0], units - peak), (bill.rates[1], peak)]
+    elif bill.rule is PricingRule.FLAT:
+        parts = [(bill.rates[0], units)]
+    else:
+        parts = _slab_parts(bill, units, slab)
+    if any(rate is None for rate, _ in parts):
+        return None
+    return [_line(LineKind.ENERGY, rate, part) for rate, part in parts]
+
+
+def _fixed(bill: PreparedBill, demand: int, past: Mapping[Month, int], *, slab: int) -> list[Amount]:
+    rate = bill.fixed[slab if len(bill.fixed) > 1 else 0]
+    if rate == 0:
+        return []
+    if rate is None or bill.fixed_quantity is not None:
+        return [_line(LineKind.FIXED, rate, bill.fixed_quantity or 0)]
+    highest = max((past[month] for month in bill.demand_months if month in past), default=0)
+    billed = max(demand * SHARE, bill.least_demand, highest * bill.past_share)
+    return [(LineKind.FIXED, rounded(rate * billed, PER_UNIT * SHARE))]
+
+
+def _charges(bill: PreparedBill, units: BillUnits, billed: int, *, fuel_units: int | None) -> list[Amount]:
+    """Demand charge, adjustments and meter rent."""
+    lines: list[Amount] = []
+    if bill.demand_rate is not None:
+        lines.append(_line(LineKind.DEMAND, bill.demand_rate, units.demand))
+    if bill.fuel is not None:
+        basis = fuel_units if bill.fuel.on_its_month else billed
+        lines.append((LineKind.FPA, None) if basis is None else _line(LineKind.FPA, bill.fuel.rate, basis))
+    for kind, rate, days in bill.daily:
+        lines.append((kind, None if rate is None else rounded(rate * billed * days, PER_UNIT * bill.days)))
+    if bill.meter_rent:
+        lines.append((LineKind.METER_RENT, bill.meter_rent))
+    return lines
+
+
+def _base(lines: list[Amount], kinds: frozenset[LineKind]) -> int:
+    return sum(amount for kind, amount in lines if amount is not None and kind in kinds)
+
+
+def _band(bands: tuple[PreparedBand, ...], value: int) -> PreparedBand | None:
+    return next((band for band in bands if band.top is None or value <= band.top), None)
+
+
+def _add_taxes(lines: list[Amount], bill: PreparedBill, billed: int) -> None:
+    for kind, percent, kinds in (
+        (LineKind.DUTY, bill.duty, bill.duty_base),
+        (LineKind.GST, bill.gst, bill.gst_base),
+    ):
+        if percent is not None:
+            rate = percent.value
+            lines.append((kind, None if rate is None else rounded(_base(lines, kinds) * rate, PER_CENT)))
+    if bill.municipal is not None:
+        band = _band(bill.municipal, billed)
+        if band is None:
+            lines.append((LineKind.MUNICIPAL, None))
+        elif band.amount:
+            lines.append((LineKind.MUNICIPAL, band.amount))
+    if bill.tv_fee:
+        lines.append((LineKind.TV_FEE, bill.tv_fee))
+    if bill.income_tax is not None:
+        base = _base(lines, bill.income_tax_base)
+        band = _band(bill.income_tax, base)
+        if band is not None and (band.amount or band.percent):
+            part = band.amount * PER_CENT + (base - band.above) * band.percent
+            lines.append((LineKind.INCOME_TAX, rounded(part, PER_CENT)))
+
+
+def _add_credit(lines: list[Amount], bill: PreparedBill, units: BillUnits, surplus: Surplus) -> Surplus:
+    """The credit line, and what is carried on."""
+    if bill.export is None:
+        return surplus
+    netted = bill.scheme is ExportScheme.NET_METERING_2015
+    if netted and not bill.closes_quarter:
+        return surplus
+    paid = surplus.off_peak + surplus.peak if netted else units.exported
+    if paid:
+        rate = bill.export.value
+        lines.append((LineKind.EXPORT_CREDIT, None if rate is None else -rounded(rate * paid, PER_UNIT)))
+    return Surplus()
+
+
+def bill_amounts(
+    bill: PreparedBill, units: BillUnits, *, billed: Mapping[Month, int], demands: Mapping[Month, int], brought: Surplus
+) -> BillAmounts | None:
+    """Price one period.
+
+    Args:
+        bill: the period, made ready.
+        units: of the period.
+        billed: units billed for earlier months, millionths of a kWh.
+        demands: highest demand of earlier months, millionths of a kW.
+        brought: surplus from the bill before.
+
+    Returns:
+        None when a rate that the units need is not on record; `price_bill` says which.
+    """
+    netted = _netted(bill, units, brought)
+    slab = bisect_left(bill.tops, netted.billed)
+    if bill.tops and slab >= len(bill.rates):
+        return None
+    lines = _energy(bill, netted.billed, netted.billed_peak, slab=slab)
+    if lines is None:
+        return None
+    lack = bill.least_energy - sum(amount or 0 for _, amount in lines)
+    if lack > 0:
+        lines.append((LineKind.MINIMUM, lack))
+    lines += _fixed(bill, units.demand, demands, slab=slab)
+    lines += _charges(bill, units, netted.billed, fuel_units=billed.get(bill.fuel_month))
+    _add_taxes(lines, bill, netted.billed)
+    surplus = _add_credit(lines, bill, units, netted.surplus)
+    total = sum(amount for _, amount in lines if amount is not None)
+    return BillAmounts(tuple(lines), total, netted.billed, surplus)

@@ -1,0 +1,353 @@
+"""A tariff made ready for many bills: everything that a period's rates depend on but the units is looked up once.
+
+What is left is arithmetic on whole numbers, without a word of explanation: amounts are whole paisa, units are millionths of a kWh, rates
+are hundred-millionths. They are the amounts of `price_bill`, to the paisa. What is prepared here is what most tariffs are made of; a
+period that needs more (two versions of the tariff inside it, a schedule, a minimum charge, a rate that is not on record) is not
+prepared, and is left to `price_bill`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from cloud.billing.rules.adjustments import applies, in_force, is_exempt, segments_of
+from cloud.billing.rules.demand import history_months
+from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.export import pays_surplus
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    BillingCase,
+    ExportScheme,
+    FixedBasis,
+    LineKind,
+    Plan,
+    PricingRule,
+)
+from cloud.billing.rules.money import ZERO
+from cloud.billing.rules.month import Month
+from cloud.billing.rules.taxes import _applies_to
+
+MICRO = 1_000_000
+"""Units and kW are counted in millionths."""
+UNIT_PLACES = 6
+RATE_PLACES = 8
+PAISA_PLACES = 2
+_RATE = 10**RATE_PLACES
+PER_UNIT = MICRO * _RATE // 100
+"""Divides units times rate to paisa."""
+SHARE = _RATE
+"""Shares of a demand are counted in hundred-millionths, a billing demand in as many parts of a millionth of a kW."""
+PER_CENT = 100 * _RATE
+"""Divides paisa times per cent to paisa."""
+
+
+class UnpreparedError(BillingError):
+    """The prepared form cannot hold a value of the plan or the case."""
+
+
+class Rate(NamedTuple):
+    """A rate in hundred-millionths, or an amount in paisa; None = pending, the line has no amount."""
+
+    value: int | None
+
+
+class DailyRate(NamedTuple):
+    """A per-kWh adjustment for some of the period's days."""
+
+    kind: LineKind
+    rate: int | None
+    days: int
+
+
+class FuelRate(NamedTuple):
+    """The fuel charge: on the units of its own month, or (the plan's own value) on this bill's."""
+
+    rate: int | None
+    on_its_month: bool
+
+
+class PreparedBand(NamedTuple):
+    """A band of amounts in paisa; `top` is in paisa or in millionths of a kWh, None = no top."""
+
+    top: int | None
+    amount: int
+    percent: int
+    above: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBill:
+    """One period under one plan.
+
+    Attributes:
+        days: of the period.
+        closes_quarter: whether a surplus is paid with this bill.
+        tops: of the slabs but an open last one, millionths of a kWh.
+        rates: of the slabs; or the flat rate; or off-peak and peak. None = not on record.
+        fixed: rate of the fixed charge, one for all or one for each slab; 0 = no line, None = pending.
+        fixed_quantity: what it is multiplied with, in millionths; None = the billing demand.
+        least_energy: floor of the energy charge, paisa.
+        least_demand: floor of the billing demand, in parts of `SHARE` of a millionth of a kW.
+        demand_months: earlier months whose highest demand bears on the billing demand.
+        past_share: share of it that is billed at least, in parts of `SHARE`.
+        demand_rate: charge per kW of measured demand; None = no line.
+        meter_rent: paisa; 0 = no line.
+    """
+
+    month: Month
+    fuel_month: Month
+    days: int
+    closes_quarter: bool
+    scheme: ExportScheme
+    rule: PricingRule
+    tops: tuple[int, ...]
+    rates: tuple[int | None, ...]
+    fixed: tuple[int | None, ...]
+    fixed_quantity: int | None
+    least_energy: int
+    least_demand: int
+    demand_months: tuple[Month, ...]
+    past_share: int
+    demand_rate: int | None
+    fuel: FuelRate | None
+    daily: tuple[DailyRate, ...]
+    meter_rent: int
+    duty: Rate | None
+    gst: Rate | None
+    duty_base: frozenset[LineKind]
+    gst_base: frozenset[LineKind]
+    income_tax_base: frozenset[LineKind]
+    municipal: tuple[PreparedBand, ...] | None
+    tv_fee: int
+    income_tax: tuple[PreparedBand, ...] | None
+    export: Rate | None
+
+
+def scaled(number: Decimal, places: int) -> int:
+    """A number in units of its last decimal place.
+
+    Raises:
+        UnpreparedError: if it has more decimals.
+    """
+    shifted = number.scaleb(places)
+    whole = int(shifted)
+    if whole != shifted:
+        raise UnpreparedError(f"{number} has more than {places} decimals")
+    return whole
+
+
+def rounded(numerator: int, denominator: int) -> int:
+    """The quotient to the nearest whole, halves away from zero.
+
+    Args:
+        numerator: of any sign.
+        denominator: above 0.
+    """
+    if numerator < 0:
+        return -((-2 * numerator + denominator) // (2 * denominator))
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _rate(number: Decimal | None) -> int | None:
+    return None if number is None else scaled(number, RATE_PLACES)
+
+
+def _paisa(amount: Decimal | None) -> int:
+    return 0 if not amount else rounded(scaled(amount, RATE_PLACES), 10 ** (RATE_PLACES - PAISA_PLACES))
+
+
+class Book:
+    """The dated records that bear on a plan at a place, by kind."""
+
+    def __init__(self, adjustments: Iterable[Adjustment], plan: Plan, case: BillingCase) -> None:
+        self._by_kind: dict[AdjustmentKind, list[Adjustment]] = {}
+        for record in adjustments:
+            if applies(record, plan, case):
+                self._by_kind.setdefault(record.kind, []).append(record)
+
+    def of(self, kind: AdjustmentKind) -> Sequence[Adjustment]:
+        """Those of one kind, whatever their dates."""
+        return self._by_kind.get(kind, ())
+
+
+def _slab_values(plan: Plan) -> tuple[tuple[int, ...], tuple[int | None, ...]]:
+    if plan.pricing_rule is PricingRule.FLAT:
+        return (), (_rate(plan.flat_rate),)
+    if plan.pricing_rule is PricingRule.TOU:
+        return (), (_rate(plan.off_peak_rate), _rate(plan.peak_rate))
+    tops = tuple(scaled(slab.top_units, UNIT_PLACES) for slab in plan.slabs if slab.top_units is not None)
+    return tops, tuple(_rate(slab.rate) for slab in plan.slabs)
+
+
+def _sanctioned_load(case: BillingCase) -> Decimal:
+    if case.sanctioned_load_kw is None:
+        raise UnpreparedError("a charge per kW of sanctioned load has no sanctioned load to stand on")
+    return case.sanctioned_load_kw
+
+
+def _fixed_quantity(plan: Plan, case: BillingCase) -> int | None:
+    """What the fixed charge is multiplied with; None = the billing demand."""
+    if plan.fixed_basis is FixedBasis.PER_CONSUMER:
+        return MICRO
+    if plan.fixed_basis is FixedBasis.PER_KW_BILLING_DEMAND:
+        return None
+    return scaled(_sanctioned_load(case), UNIT_PLACES)
+
+
+def _least_demand(plan: Plan, case: BillingCase) -> int:
+    if plan.demand_share is None or case.sanctioned_load_kw is None:
+        return 0
+    return scaled(plan.demand_share * case.sanctioned_load_kw, UNIT_PLACES + RATE_PLACES)
+
+
+def _least_energy(plan: Plan, case: BillingCase) -> int:
+    least = plan.minimum_charge or ZERO
+    if plan.minimum_charge_per_kw:
+        least = max(least, plan.minimum_charge_per_kw * _sanctioned_load(case))
+    return _paisa(least)
+
+
+def _fuel(plan: Plan, case: BillingCase, book: Book) -> FuelRate | None:
+    day = case.month.back(plan.fca_lag_months).first_day
+    record = in_force(book.of(AdjustmentKind.FCA), AdjustmentKind.FCA, plan=plan, case=case, day=day)
+    if is_exempt(record, plan):
+        return None
+    if record is not None and record.rate is not None:
+        return FuelRate(_rate(record.rate), on_its_month=True)
+    if plan.fallback_fpa is not None:
+        return FuelRate(_rate(plan.fallback_fpa), on_its_month=False)
+    return FuelRate(None, on_its_month=False) if AdjustmentKind.FCA in plan.expects else None
+
+
+def _daily(plan: Plan, case: BillingCase, book: Book) -> tuple[DailyRate, ...]:
+    found: list[DailyRate] = []
+    for kind, line_kind, fallback in (
+        (AdjustmentKind.QTA, LineKind.QTA, plan.fallback_qta),
+        (AdjustmentKind.PHL, LineKind.SURCHARGE, None),
+    ):
+        segments = segments_of(book.of(kind), kind, plan=plan, case=case)
+        if all(segment.record is None for segment in segments):
+            if fallback is not None:
+                found.append(DailyRate(line_kind, _rate(fallback), case.days))
+                continue
+            if kind not in plan.expects:
+                continue
+        found += [
+            DailyRate(line_kind, None if segment.record is None else _rate(segment.record.rate), segment.days)
+            for segment in segments
+            if not is_exempt(segment.record, plan)
+        ]
+    return tuple(found)
+
+
+def _percent(
+    kind: AdjustmentKind, fallback: Decimal | None, plan: Plan, *, case: BillingCase, book: Book
+) -> Rate | None:
+    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    if is_exempt(record, plan):
+        return None
+    if record is not None and record.rate is not None:
+        return Rate(_rate(record.rate))
+    if fallback is not None:
+        return Rate(_rate(fallback))
+    return Rate(None) if kind in plan.expects else None
+
+
+def _bands(
+    kind: AdjustmentKind, places: int, plan: Plan, *, case: BillingCase, book: Book
+) -> tuple[PreparedBand, ...] | None:
+    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    if record is None or is_exempt(record, plan):
+        return None
+    if kind is AdjustmentKind.INCOME_TAX and not _applies_to(record, case):
+        return None
+    return tuple(
+        PreparedBand(
+            None if band.top is None else scaled(band.top, places),
+            _paisa(band.amount) if kind is AdjustmentKind.MUNICIPAL else scaled(band.amount, PAISA_PLACES),
+            scaled(band.percent, RATE_PLACES),
+            scaled(band.above, PAISA_PLACES),
+        )
+        for band in record.bands
+    )
+
+
+def _tv_fee(plan: Plan, case: BillingCase, book: Book) -> int:
+    kind = AdjustmentKind.TV_FEE
+    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    if is_exempt(record, plan):
+        return 0
+    return _paisa(plan.fallback_tv_fee if record is None else record.rate)
+
+
+def _export(plan: Plan, case: BillingCase, book: Book) -> Rate | None:
+    if case.export_scheme is ExportScheme.NONE:
+        return None
+    netted = case.export_scheme is ExportScheme.NET_METERING_2015
+    kind = AdjustmentKind.EXPORT_NET_METERING if netted else AdjustmentKind.EXPORT_NET_BILLING
+    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    if record is not None and record.rate is not None:
+        return Rate(_rate(record.rate))
+    return Rate(_rate(plan.fallback_export_rate))
+
+
+def _is_plain(plan: Plan, case: BillingCase) -> bool:
+    """Whether the period is priced by what the prepared form holds."""
+    by_slab = plan.pricing_rule in {PricingRule.SINGLE_SLAB, PricingRule.ONE_PREVIOUS, PricingRule.TELESCOPIC}
+    by_hours = plan.pricing_rule in {PricingRule.FLAT, PricingRule.TOU}
+    return not case.prorated and (by_slab or (by_hours and not plan.slab_fixed))
+
+
+def prepare_bill(plan: Plan, case: BillingCase, book: Book) -> PreparedBill | None:
+    """Make one period of a plan ready.
+
+    Args:
+        plan: the version in force.
+        case: place and period; its units play no part.
+        book: the dated records that bear on the plan at the place.
+
+    Returns:
+        None when the period is to be priced by `price_bill`.
+    """
+    if not _is_plain(plan, case):
+        return None
+    try:
+        return _prepared(plan, case, book)
+    except UnpreparedError:
+        return None
+
+
+def _prepared(plan: Plan, case: BillingCase, book: Book) -> PreparedBill:
+    tops, rates = _slab_values(plan)
+    fixed = tuple(_rate(slab.fixed) for slab in plan.slabs) if plan.slab_fixed else (_rate(plan.fixed_charge),)
+    return PreparedBill(
+        month=case.month,
+        fuel_month=case.month.back(plan.fca_lag_months),
+        days=case.days,
+        closes_quarter=pays_surplus(case),
+        scheme=case.export_scheme,
+        rule=plan.pricing_rule,
+        tops=tops,
+        rates=rates,
+        fixed=fixed,
+        fixed_quantity=_fixed_quantity(plan, case) if any(rate != 0 for rate in fixed) else 0,
+        least_energy=_least_energy(plan, case),
+        least_demand=_least_demand(plan, case),
+        demand_months=history_months(plan, case.month),
+        past_share=SHARE if plan.demand_history_share is None else scaled(plan.demand_history_share, RATE_PLACES),
+        demand_rate=_rate(plan.demand_charge_per_kw),
+        fuel=_fuel(plan, case, book),
+        daily=_daily(plan, case, book),
+        meter_rent=_paisa(plan.meter_rent),
+        duty=_percent(AdjustmentKind.DUTY, plan.fallback_duty_percent, plan, case=case, book=book),
+        gst=_percent(AdjustmentKind.GST, plan.fallback_gst_percent, plan, case=case, book=book),
+        duty_base=plan.duty_base - {LineKind.EXPORT_CREDIT},
+        gst_base=plan.gst_base - {LineKind.EXPORT_CREDIT},
+        income_tax_base=plan.income_tax_base - {LineKind.EXPORT_CREDIT},
+        municipal=_bands(AdjustmentKind.MUNICIPAL, UNIT_PLACES, plan, case=case, book=book),
+        tv_fee=_tv_fee(plan, case, book),
+        income_tax=_bands(AdjustmentKind.INCOME_TAX, PAISA_PLACES, plan, case=case, book=book),
+        export=_export(plan, case, book),
+    )
