@@ -155,7 +155,7 @@ def _rate(number: Decimal | None) -> int | None:
 
 
 def _paisa(amount: Decimal | None) -> int:
-    return 0 if not amount else rounded(scaled(amount, RATE_PLACES), 10 ** (RATE_PLACES - PAISA_PLACES))
+    return scaled(amount or ZERO, PAISA_PLACES)
 
 
 class Book:
@@ -206,7 +206,7 @@ def _least_energy(plan: Plan, case: BillingCase) -> int:
     least = plan.minimum_charge or ZERO
     if plan.minimum_charge_per_kw:
         least = max(least, plan.minimum_charge_per_kw * _sanctioned_load(case))
-    return _paisa(least)
+    return rounded(scaled(least, RATE_PLACES), 10 ** (RATE_PLACES - PAISA_PLACES))
 
 
 def _fuel(plan: Plan, case: BillingCase, book: Book) -> FuelRate | None:
@@ -266,9 +266,9 @@ def _bands(
     return tuple(
         PreparedBand(
             None if band.top is None else scaled(band.top, places),
-            _paisa(band.amount) if kind is AdjustmentKind.MUNICIPAL else scaled(band.amount, PAISA_PLACES),
+            _paisa(band.amount),
             scaled(band.percent, RATE_PLACES),
-            scaled(band.above, PAISA_PLACES),
+            _paisa(band.above),
         )
         for band in record.bands
     )
