@@ -22,6 +22,7 @@ from cloud.auth.service import Passwords, make_super_admin
 from cloud.billing.commands.bill import bill
 from cloud.billing.commands.finance import finance
 from cloud.billing.commands.tariffs import tariffs
+from cloud.billing.commands.urdb import import_urdb
 from cloud.core.console import command_settings, explained
 from cloud.core.db import SYSTEM, Database
 from cloud.core.files import LocalFiles
@@ -159,6 +160,7 @@ def _progress(line: str) -> None:
     typer.echo(line, err=True)
 
 
+tariffs.command("import-urdb")(import_urdb)
 app.add_typer(tariffs, name="tariffs")
 app.command("finance")(finance)
 app.command("bill")(bill)
