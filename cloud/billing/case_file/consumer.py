@@ -20,11 +20,12 @@ from cloud.billing.case_file.words import (
     standing_of,
 )
 from cloud.billing.rules.consumer import (
-    LIFELINE_KWH,
     NET_BILLING_FROM,
-    PROTECTED_KWH,
+    PROTECTED,
+    UNPROTECTED,
+    Home,
     billed_category,
-    checked_months,
+    home_category,
     province_of,
 )
 from cloud.billing.rules.model import BillWarning, ExportScheme
@@ -32,8 +33,7 @@ from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
 from cloud.core.discos import DiscoProvider
 
-LIFELINE_KW = Decimal(1)
-"""A lifeline home is on a single phase, with this sanctioned load at most."""
+TOU = "residential_tou"
 OF_THE_CASE = "of_the_case"
 """Category of a tariff that is written into the case and names none."""
 
@@ -47,10 +47,12 @@ class Consumer:
     Attributes:
         disco: None where a tariff written into the case needs none.
         category: code; of the tariff to be found.
+        category_without_solar: had everything been bought; a home may be protected only by what its panels give.
     """
 
     disco: DiscoProvider | None
     category: str
+    category_without_solar: str
     province: str | None
     scheme: ExportScheme
     active_taxpayer: bool
@@ -73,53 +75,48 @@ def disco_of_case(case: CaseFile) -> DiscoProvider | None:
     return None
 
 
-def _named(case: CaseFile) -> tuple[str, str] | None:
-    """Field and code (or family) that the case gives."""
-    by_tariff = None if case.tariff_name is None else category_of(case.tariff_name, field="tariff")
-    by_category = None if case.category is None else category_of(case.category)
-    if by_tariff is not None and by_category is not None and by_tariff != by_category:
-        families = {Family.HOME, Family.HOME_ANY_METER, Family.COMMERCIAL, Family.INDUSTRIAL}
-        if by_category not in families and by_tariff not in families:
-            raise CaseError(
-                "tariff",
-                f"tariff is {shown(case.tariff_name)} ({by_tariff}) while category is {shown(case.category)} ({by_category}); keep one",
-            )
-        return ("tariff", by_tariff) if by_category in families else ("category", by_category)
-    if by_tariff is not None:
-        return "tariff", by_tariff
-    return None if by_category is None else ("category", by_category)
+def _named(case: CaseFile) -> str | None:
+    """Code, or family, that the case gives; one code goes before a family.
+
+    Raises:
+        CaseError: if category and tariff are of different codes.
+    """
+    given = {
+        field: category_of(words, field=field)
+        for field, words in (("tariff", case.tariff_name), ("category", case.category))
+        if words is not None
+    }
+    codes = {field: code for field, code in given.items() if code not in set(Family)} or given
+    if len(set(codes.values())) > 1:
+        raise CaseError(
+            "tariff",
+            f"tariff is {shown(case.tariff_name)} ({given['tariff']}) while category is {shown(case.category)} "
+            f"({given['category']}); keep one of them",
+        )
+    return next(iter(codes.values()), None)
 
 
-def _is_lifeline(case: CaseFile, units: Decimal, *, history: Mapping[Month, Decimal], month: Month) -> bool:
-    load_kw = case.sanctioned_load_kw
-    if case.phases != 1 or load_kw is None or load_kw > LIFELINE_KW or units > LIFELINE_KWH:
-        return False
-    months = checked_months("residential_lifeline", month)
-    return all(past in history and history[past] <= LIFELINE_KWH for past in months)
-
-
-def _home(case: CaseFile, units: Decimal, *, history: Mapping[Month, Decimal], month: Month) -> tuple[str, _Warnings]:
+def _home(case: CaseFile, home: Home) -> tuple[str, _Warnings]:
     """The table of an A-1(a) home, by what the case says and by what the home used."""
-    if case.protected is not None:
-        return ("residential_protected" if case.protected else "residential_unprotected"), ()
-    months = checked_months("residential_protected", month)
-    if units > PROTECTED_KWH or any(history.get(past, Decimal(0)) > PROTECTED_KWH for past in months):
-        return "residential_unprotected", ()
-    if _is_lifeline(case, units, history=history, month=month):
-        return "residential_lifeline", ()
-    unknown = [str(past) for past in months if past not in history]
-    if not unknown:
-        return "residential_protected", ()
-    message = (
-        f"Billed as un-protected: whether the home is protected (up to {number_text(PROTECTED_KWH)} kWh in each of the past "
-        f'{len(months)} months) is not known; give history for {", ".join(sorted(unknown))}, or "protected": true.'
+    if case.protected is None:
+        return home_category(home)
+    return _checked(PROTECTED if case.protected else UNPROTECTED, home)
+
+
+def _checked(code: str, home: Home) -> tuple[str, _Warnings]:
+    return billed_category(
+        code,
+        units=home.units,
+        history=home.history,
+        bill_month=home.bill_month,
+        phases=home.phases,
+        sanctioned_load_kw=home.sanctioned_load_kw,
     )
-    return "residential_unprotected", (BillWarning("category_unchecked", message),)
 
 
-def _commercial(case: CaseFile, energy: CaseEnergy) -> str:
+def _commercial(case: CaseFile, *, says_peak: bool) -> str:
     if case.sanctioned_load_kw is None:
-        if energy.says_peak:
+        if says_peak:
             return "tou_commercial"
         raise CaseError(
             "sanctioned_load_kw",
@@ -139,40 +136,34 @@ def _industrial(case: CaseFile) -> str:
     return "industrial_b1" if load_kw <= B1_KW else "industrial_b2"
 
 
-def _decided(
-    code: str, case: CaseFile, *, energy: CaseEnergy, history: Mapping[Month, Decimal], month: Month
-) -> tuple[str, _Warnings]:
-    if code == Family.HOME_ANY_METER and energy.says_peak:
-        code = "residential_tou"
-    if code in {Family.HOME, Family.HOME_ANY_METER}:
-        code, warnings = _home(case, energy.imported_kwh, history=history, month=month)
-        if warnings:
-            return code, warnings
-    if code in {Family.COMMERCIAL, Family.INDUSTRIAL}:
-        return (_commercial(case, energy) if code == Family.COMMERCIAL else _industrial(case)), ()
-    return billed_category(code, units=energy.imported_kwh, history=history, bill_month=month)
+def _decided(code: str, case: CaseFile, *, says_peak: bool, home: Home) -> tuple[str, _Warnings]:
+    if code == Family.HOME_ANY_METER:
+        code = TOU if says_peak else Family.HOME
+    if code == Family.HOME:
+        return _home(case, home)
+    if code == Family.COMMERCIAL:
+        return _commercial(case, says_peak=says_peak), ()
+    if code == Family.INDUSTRIAL:
+        return _industrial(case), ()
+    return _checked(code, home)
 
 
-def _category(
-    case: CaseFile, energy: CaseEnergy, *, history: Mapping[Month, Decimal], month: Month
-) -> tuple[str, _Warnings]:
+def _category(case: CaseFile, *, says_peak: bool, home: Home) -> tuple[str, _Warnings]:
     inline = case.inline_tariff
-    if inline is not None:
-        words = inline.category or case.category
-        # The tariff is there already: its category only chooses among dated records, and history cannot exchange the tariff.
-        if words is None:
-            return OF_THE_CASE, ()
-        code = category_of(words, field="tariff.category" if inline.category else "category")
-        if code in set(Family):
-            return _decided(code, case, energy=energy, history=history, month=month)[0], ()
-        return code, ()
-    named = _named(case)
-    if named is None:
-        raise CaseError(
-            "category",
-            "category is missing; write the tariff category of the bill, such as A-1(a), A-2(c) or B-2, or a tariff",
-        )
-    return _decided(named[1], case, energy=energy, history=history, month=month)
+    if inline is None:
+        named = _named(case)
+        if named is None:
+            message = (
+                "category is missing; write the tariff category of the bill, such as A-1(a), A-2(c) or B-2, or a tariff"
+            )
+            raise CaseError("category", message)
+        return _decided(named, case, says_peak=says_peak, home=home)
+    # The tariff is there already: its category only chooses among dated records, and history cannot exchange the tariff.
+    words = inline.category or case.category
+    if words is None:
+        return OF_THE_CASE, ()
+    code = category_of(words, field="tariff.category" if inline.category else "category")
+    return (_decided(code, case, says_peak=says_peak, home=home)[0] if code in set(Family) else code), ()
 
 
 def _scheme(case: CaseFile, exported: Decimal) -> tuple[ExportScheme, _Warnings]:
@@ -192,27 +183,33 @@ def _scheme(case: CaseFile, exported: Decimal) -> tuple[ExportScheme, _Warnings]
     return ExportScheme.NONE, ()
 
 
-def consumer_of(
-    case: CaseFile, *, period: CasePeriod, energy: CaseEnergy, history: Mapping[Month, Decimal]
-) -> Consumer:
+def _home_of(case: CaseFile, units: Decimal, *, history: Mapping[str, Decimal], period: CasePeriod) -> Home:
+    by_month = {Month.parse(month): kwh for month, kwh in history.items()}
+    return Home(units, by_month, period.bill_month, case.phases, case.sanctioned_load_kw)
+
+
+def consumer_of(case: CaseFile, *, period: CasePeriod, energy: CaseEnergy) -> Consumer:
     """Decide what the case leaves open about its consumer.
 
     Args:
         case: as read.
         period: of the bill.
         energy: of the period.
-        history: kWh billed by month.
 
     Raises:
         CaseError: if something is missing or not known.
     """
     disco = disco_of_case(case)
-    category, of_history = _category(case, energy, history=history, month=period.bill_month)
+    home = _home_of(case, energy.imported_kwh, history=case.history, period=period)
+    category, of_history = _category(case, says_peak=energy.says_peak, home=home)
+    bought = {**case.history, **case.history_without_solar}
+    dark = _home_of(case, energy.consumed_kwh, history=bought, period=period)
     scheme, of_scheme = _scheme(case, energy.exported_kwh)
     province = None if case.province is None else province_code(case.province)
     return Consumer(
         disco=disco,
         category=category,
+        category_without_solar=_category(case, says_peak=energy.says_peak, home=dark)[0],
         province=province or (None if disco is None else province_of(None, disco.value)),
         scheme=scheme,
         active_taxpayer=standing_of(case.active_taxpayer),

@@ -11,12 +11,12 @@ from cloud.billing.case_file.overrides import long_records, replaced, short_reco
 from cloud.billing.case_file.period import CasePeriod, period_of
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.shape import CaseFile
-from cloud.billing.case_file.tariffs import OnFile, Version, of_catalogue, versions_for
+from cloud.billing.case_file.tariffs import OnFile, Version, joined, of_catalogue, versions_for
 from cloud.billing.catalogue import Catalogue
 from cloud.billing.rules.errors import MissingInputError
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, Adjustment, BillingCase, BillWarning
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.simulation import Simulation, case_json, inputs_json, simulate
+from cloud.billing.rules.simulation import case_json, inputs_json, simulate
 
 MONTH_DAYS = range(25, 36)
 """Days between two readings of a meter, as the companies bill them."""
@@ -50,7 +50,7 @@ def understand(case: CaseFile, *, csv_text: str | None = None) -> Understood:
     period = period_of(case, covered=None if rows is None else covered_days(rows, case))
     disco = disco_of_case(case)
     energy = energy_of(case, period=period, intervals=rows, disco=None if disco is None else disco.value)
-    consumer = consumer_of(case, period=period, energy=energy, history=_months(case.history))
+    consumer = consumer_of(case, period=period, energy=energy)
     return Understood(case, period, energy, consumer)
 
 
@@ -100,25 +100,34 @@ def _period_warnings(known: Understood) -> tuple[BillWarning, ...]:
     return (BillWarning("period_not_a_month", message),)
 
 
-def _simulated(
+def _without_solar(known: Understood, on_file: OnFile) -> list[dict[str, Any]] | None:
+    """The tariff had everything been bought; None = as with solar, or no other one is on record."""
+    same = known.consumer.category_without_solar == known.consumer.category
+    if same or not any(version.covers(known.period.last) for version in on_file.without_solar):
+        return None
+    return [version.record() for version in joined(on_file.without_solar, known.period)]
+
+
+def _inputs(
     known: Understood, versions: Sequence[Version], *, on_file: OnFile, of_tariff: Sequence[BillWarning]
-) -> Simulation:
+) -> dict[str, Any]:
     case, energy = known.case, known.energy
     warnings = (*known.consumer.warnings, *of_tariff, *energy.warnings, *_period_warnings(known))
-    history = _months(case.history)
-    inputs = inputs_json(
-        plan_record=versions[-1].record(),
+    first, *later = (version.record() for version in versions)
+    return inputs_json(
+        plan_record=first,
+        later_versions=later,
         case=_billing_case(known),
         adjustments=_adjustments(known, versions, on_file),
         consumed_kwh=energy.consumed_kwh,
         consumed_peak_kwh=energy.consumed_peak_kwh,
-        consumed_units={**history, **_months(case.history_without_solar)},
+        consumed_units={**_months(case.history), **_months(case.history_without_solar)},
         generated_kwh=energy.generated_kwh,
         co2_kg_per_kwh=case.co2_kg_per_kwh,
         co2_kg_per_tree=case.co2_kg_per_tree,
+        versions_without_solar=_without_solar(known, on_file),
         warnings=[{"code": warning.code, "message": warning.message} for warning in warnings],
     )
-    return simulate(inputs)
 
 
 def _in_the_case_s_words(error: MissingInputError) -> CaseError:
@@ -164,7 +173,7 @@ def price(known: Understood, on_file: OnFile) -> dict[str, Any]:
         known.case, known.consumer, period=known.period, energy=known.energy, on_file=on_file
     )
     try:
-        made = _simulated(known, versions, on_file=on_file, of_tariff=of_tariff)
+        made = simulate(_inputs(known, versions, on_file=on_file, of_tariff=of_tariff))
     except MissingInputError as error:
         raise _in_the_case_s_words(error) from error
     return {

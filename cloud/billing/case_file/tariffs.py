@@ -1,8 +1,8 @@
 """Where a case's tariff comes from: the product's data, the database, or the case itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from cloud.billing.case_file.consumer import Consumer
@@ -59,11 +59,13 @@ class OnFile:
 
     Attributes:
         versions: in force on any day of the period, oldest first.
+        without_solar: the same for the category that the consumer would be in without solar.
         adjustments: all dated records.
         categories: for which the company has a tariff at all.
     """
 
     versions: tuple[Version, ...]
+    without_solar: tuple[Version, ...]
     adjustments: tuple[Adjustment, ...]
     categories: tuple[str, ...]
 
@@ -103,15 +105,21 @@ def in_order(versions: Iterable[Version]) -> tuple[Version, ...]:
 def of_catalogue(catalogue: Catalogue, consumer: Consumer, period: CasePeriod) -> OnFile:
     """What the product's own data has."""
     plans = [plan for plan in catalogue.plans if consumer.disco in plan.disco_providers and plan.variant == "standard"]
-    wanted = (
-        _of_record(plan)
-        for plan in plans
-        if plan.category == consumer.category
-        and plan.effective_from <= period.last
-        and (plan.effective_to is None or plan.effective_to >= period.first)
-    )
+
+    def of(category: str) -> tuple[Version, ...]:
+        inside = (
+            plan
+            for plan in plans
+            if plan.category == category
+            and plan.effective_from <= period.last
+            and (plan.effective_to is None or plan.effective_to >= period.first)
+        )
+        return in_order(_of_record(plan) for plan in inside)
+
     categories = {plan.category for plan in plans if plan.in_force(period.last)}
-    return OnFile(in_order(wanted), catalogue.adjustments, tuple(sorted(categories)))
+    return OnFile(
+        of(consumer.category), of(consumer.category_without_solar), catalogue.adjustments, tuple(sorted(categories))
+    )
 
 
 def _supports_tou(inline: InlineTariff, energy: CaseEnergy) -> bool:
@@ -143,6 +151,14 @@ def _of_case(inline: InlineTariff, consumer: Consumer, period: CasePeriod, energ
     return version
 
 
+def joined(versions: Sequence[Version], period: CasePeriod) -> tuple[Version, ...]:
+    """All of them where they rule every day of the period without a gap; otherwise the last one alone."""
+    ends = [version.effective_to for version in versions[:-1]]
+    starts = [version.effective_from for version in versions[1:]]
+    follow = all(end and start and start == end + timedelta(days=1) for end, start in zip(ends, starts, strict=True))
+    return tuple(versions) if follow and versions[0].covers(period.first) else (versions[-1],)
+
+
 def _not_on_record(consumer: Consumer, day: date, on_file: OnFile) -> CaseError:
     disco = "" if consumer.disco is None else consumer.disco.value
     others = ", ".join(on_file.categories) or "none"
@@ -164,12 +180,12 @@ def versions_for(
     inline = case.inline_tariff
     if inline is not None:
         return (_of_case(inline, consumer, period, energy),), ()
-    versions = on_file.versions
-    if not any(version.covers(period.last) for version in versions):
+    if not any(version.covers(period.last) for version in on_file.versions):
         raise _not_on_record(consumer, period.last, on_file)
-    if any(version.covers(period.first) for version in versions):
-        return versions, ()
+    versions = joined(on_file.versions, period)
     last = versions[-1]
+    if versions[0].covers(period.first):
+        return versions, ()
     message = (
         f"No tariff of the category is on record for {period.first}; the whole period is priced by the version in force from "
         f"{last.effective_from} ({last.source})."

@@ -98,9 +98,12 @@ def disco_of(words: str) -> DiscoProvider:
     """
     found = _DISCOS.get(key_of(words))
     if found is None:
+        near = nearest(key_of(words), _DISCOS, count=1)
+        hint = f" (did you mean {_DISCOS[near[0]].value}?)" if near else ""
         known = ", ".join(disco.value for disco in DiscoProvider)
         raise CaseError(
-            "disco_provider", f"disco_provider is {shown(words)}, which is no company known here; write one of {known}"
+            "disco_provider",
+            f"disco_provider is {shown(words)}, which is no company known here{hint}; write one of {known}",
         )
     return found
 
