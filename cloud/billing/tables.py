@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from cloud.core.db import Base, HasCreated, HasId, JsonObject, Tracked, one_of
 from cloud.core.discos import DiscoProvider
 
+BILL_ORIGINS = ("simulated", "entered")
 RUN_STATES = ("due", "billed", "skipped")
 RATE_STATUSES = ("verified", "derived", "estimated", "pending")
 
@@ -127,6 +128,9 @@ class BillingSimulation(HasId, Tracked, Base):
         coverage_percent: share of the period for which there were readings.
         is_automatic: by the monthly run, nobody asked for it.
         replaces_id: the automatic bill that readings which came later have made wrong; it stays as it was.
+        origin: `simulated` here, or `entered` from the paper bill; then `estimated_bill_pkr` is what the paper says of the period.
+        reference: the consumer's reference number on the paper.
+        compared_to: the bill from the site's readings that an entered one is compared with.
     """
 
     __tablename__ = "billing_simulations"
@@ -138,7 +142,18 @@ class BillingSimulation(HasId, Tracked, Base):
         Index(None, "organization_id"),
         Index(None, "tariff_plan_id"),
         Index(None, "replaces_id"),
+        Index(None, "compared_to"),
         CheckConstraint("period_end >= period_start", name="period_ascends"),
+        one_of("origin", BILL_ORIGINS),
+        CheckConstraint("origin <> 'entered' OR is_actual AND NOT is_automatic", name="entered_is_actual"),
+        CheckConstraint("origin = 'entered' OR compared_to IS NULL", name="only_entered_compares"),
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("daterange(period_start, period_end, '[]')"), "&&"),
+            using="gist",
+            where=text("origin = 'entered'"),
+            name="ex_billing_simulations_entered_no_overlap",
+        ),
         CheckConstraint(
             "energy_consumed_kwh >= 0 AND energy_exported_kwh >= 0 AND energy_imported_kwh >= 0 AND energy_generated_kwh >= 0",
             name="energy_not_negative",
@@ -167,6 +182,9 @@ class BillingSimulation(HasId, Tracked, Base):
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     is_automatic: Mapped[bool] = mapped_column(server_default=text("false"))
     replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_simulations.id", ondelete="SET NULL"))
+    origin: Mapped[str] = mapped_column(String(20), server_default="simulated")
+    reference: Mapped[str | None] = mapped_column(String(100))
+    compared_to: Mapped[UUID | None] = mapped_column(ForeignKey("billing_simulations.id", ondelete="SET NULL"))
 
 
 class _MonthOfSite:
