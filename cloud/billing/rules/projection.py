@@ -159,7 +159,12 @@ class _Run:
     def price(self, case: BillingCase) -> tuple[Bill, str]:
         """The month's bill and the category that it is billed in; the row then stands after it."""
         category, _ = billed_category(
-            self.connection.category, units=case.imported_kwh, history=self.units, bill_month=case.month
+            self.connection.category,
+            units=case.imported_kwh,
+            history=self.units,
+            bill_month=case.month,
+            phases=self.connection.phases,
+            sanctioned_load_kw=self.connection.sanctioned_load_kw,
         )
         versions = self.rates.plans.get(category, ())
         plans = plans_in(versions, case.period_start, case.period_end, category=category)
