@@ -21,7 +21,7 @@ from cloud.billing.rules.intervals import (
 )
 from cloud.billing.rules.model import BillWarning
 from cloud.billing.rules.money import ZERO, number_text
-from shared.periods import UnknownZoneError, day_of, zone_of
+from shared.periods import day_of, zone_of
 
 NOT_MEASURED = PeriodEnergy(
     generated_kwh=None,
@@ -108,10 +108,10 @@ def read_intervals(case: CaseFile, csv_text: str | None) -> tuple[Interval, ...]
     text = csv_text if csv_text is not None else _csv_of(case.intervals or ())
     try:
         return parse_intervals_csv(_with_known_header(text), zone=zone_of(case.time_zone))
-    except UnknownZoneError as error:
-        raise CaseError("time_zone", f"time_zone: {error}") from error
     except IntervalError as error:
         raise CaseError(field, f"{field}, {error}") from error
+    except OverflowError as error:
+        raise CaseError(field, f"{field} holds a moment outside of the calendar ({error}); correct its year") from error
 
 
 def covered_days(rows: tuple[Interval, ...], case: CaseFile) -> tuple[date, date]:

@@ -4,6 +4,9 @@ import re
 from datetime import date, datetime
 from typing import Any
 
+EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
+"""Days of which there can be bills."""
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _PRINTED_DAY = re.compile(r"(\d{1,2})[ \-/]([A-Za-z]{3,9})[ \-/,]+(\d{4}|\d{2})")
 _PRINTED_MONTH = re.compile(r"([A-Za-z]{3,9})[ \-/,]+(\d{4}|\d{2})")
@@ -50,4 +53,6 @@ def month_of_text(value: Any) -> str:  # noqa: ANN401 -- whatever JSON brought
         first = date(int(plain[1]), int(plain[2]), 1)
     else:
         raise ValueError("not a month")
-    return f"{first:%Y-%m}"
+    if not EARLIEST <= first <= LATEST:
+        raise ValueError("not a month of these times")
+    return f"{first.year:04d}-{first.month:02d}"

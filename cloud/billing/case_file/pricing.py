@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from cloud.billing.case_file.consumer import Consumer, consumer_of, disco_of_case
@@ -176,6 +176,10 @@ def price(known: Understood, on_file: OnFile) -> dict[str, Any]:
         made = simulate(_inputs(known, versions, on_file=on_file, of_tariff=of_tariff))
     except MissingInputError as error:
         raise _in_the_case_s_words(error) from error
+    except DecimalException as error:
+        raise CaseError(
+            "rates", "a rate or an amount of the case is too large to be counted with; correct it"
+        ) from error
     return {
         "bill_breakdown": made.breakdown,
         "savings_breakdown": made.savings,

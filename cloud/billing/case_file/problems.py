@@ -21,11 +21,17 @@ class CaseError(BillingError):
         self.field = field
 
 
+def printable(words: str) -> str:
+    """On one line, with what no terminal and no answer can show replaced."""
+    line = " ".join(words.split()).encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
 def shown(value: Any) -> str:  # noqa: ANN401 -- whatever JSON brought
     """A value as the case's writer knows it, on one short line."""
     words = f'"{value}"' if isinstance(value, str) else str(value)
     words = {"True": "true", "False": "false", "None": "null"}.get(words, words)
-    line = " ".join(words.split())
+    line = printable(words)
     return line if len(line) <= _MOST_CHARS else f"{line[: _MOST_CHARS - 1]}…"
 
 
@@ -47,6 +53,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     """The sentence about a field that the format does not have."""
     names = list(known)
     near = nearest(name, names)
+    name = shown(name).strip('"')
     if near:
         return f"{name} is not a field of the case; did you mean {listed(near)}?"
     return f"{name} is not a field here; known: {', '.join(sorted(names))}"

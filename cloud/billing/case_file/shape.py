@@ -15,11 +15,12 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from cloud.billing.case_file.moments import day_of_text, month_of_text
+from cloud.billing.case_file.moments import EARLIEST, LATEST, day_of_text, month_of_text
 from cloud.billing.case_file.names import ALIASES, canonical
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.rules.model import AdjustmentKind
 from cloud.billing.schemas.tariffs import TariffRates
+from cloud.core.fields import TimeZoneName
 from cloud.core.shapes import DecimalText
 
 MOST_KWH = Decimal(1_000_000_000)
@@ -34,12 +35,15 @@ def _number(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON brought
 
 
 _EXAMPLE_NUMBER = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]})
-Number = Annotated[DecimalText, BeforeValidator(_number), _EXAMPLE_NUMBER]
+Number = Annotated[DecimalText, BeforeValidator(_number), Field(max_digits=30, decimal_places=15), _EXAMPLE_NUMBER]
 """A JSON number or the same as text; digits are kept as they are written."""
 Amount = Annotated[Number, Field(ge=0, le=MOST_KWH)]
 Percent = Annotated[Number, Field(ge=0, le=100)]
 CaseDay = Annotated[
-    date, BeforeValidator(day_of_text), WithJsonSchema({"type": "string", "examples": ["2026-06-23", "23-Jun-2026"]})
+    date,
+    BeforeValidator(day_of_text),
+    Field(ge=EARLIEST, le=LATEST),
+    WithJsonSchema({"type": "string", "examples": ["2026-06-23", "23-Jun-2026"]}),
 ]
 CaseMonth = Annotated[
     str, BeforeValidator(month_of_text), WithJsonSchema({"type": "string", "examples": ["2026-06", "Jun-2026"]})
@@ -201,7 +205,9 @@ class CaseFile(_Strict):
         "Path of a CSV file beside the case, or its text (with line breaks).", min_length=1
     )
     intervals: tuple[CaseInterval, ...] | None = _describe("The same rows inline.", max_length=MOST_INTERVALS)
-    time_zone: Text = Field(default="Asia/Karachi", description="IANA zone of times without an offset, and of days.")
+    time_zone: TimeZoneName = Field(
+        default="Asia/Karachi", description="IANA zone of times without an offset, and of days."
+    )
     max_demand_kw: Amount | None = _describe("Highest demand of the period (MDI).")
     demand_history_kw: MonthlyAmounts = Field(default_factory=dict, description="MDI of earlier months.")
     history: MonthlyAmounts = Field(

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from cloud.billing.endpoints import bills, tariffs
+from cloud.billing.endpoints import ad_hoc, bills, tariffs
 
 router = APIRouter()
 router.include_router(tariffs.router)
+router.include_router(ad_hoc.router)
 router.include_router(bills.router)
