@@ -32,8 +32,7 @@ def energy(portion: str) -> Label:
     """The energy charge of a portion: "201-300", "> 700", "peak", "off-peak", "all units"."""
     hours = _HOURS_UR.get(portion)
     if hours is not None:
-        suffix = " kWh" if portion == "all units" else ""
-        return Label(f"Energy charge, {portion}{suffix}", f"{_ENERGY_UR}، {hours}")
+        return Label(f"Energy charge, {portion}", f"{_ENERGY_UR}، {hours}")
     units = f"{portion[2:]} سے زائد یونٹ" if portion.startswith("> ") else f"{portion} یونٹ"
     return Label(f"Energy charge, {portion} kWh", f"{_ENERGY_UR}، {units}")
 
