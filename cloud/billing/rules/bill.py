@@ -1,6 +1,6 @@
 """The whole bill, in the order in which the DISCOs print it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -29,6 +29,7 @@ from cloud.billing.rules.model import (
     SlabPortion,
 )
 from cloud.billing.rules.money import ZERO, number_text
+from cloud.billing.rules.schedule_case import schedule_charges
 from cloud.billing.rules.slabs import slab_index
 from cloud.billing.rules.stretches import Share, Stretch, period_assumptions, stretches_of
 from cloud.billing.rules.taxes import income_tax_lines, municipal_lines, percent_lines, tv_fee_lines
@@ -56,14 +57,20 @@ class _Job:
 
 
 def _charge_lines(job: _Job, shares: Sequence[Share[SlabPortion]], units: Decimal) -> tuple[Line, ...]:
-    plan, case, adjustments = job.plan, job.case, job.adjustments
     energy = energy_lines(shares)
     energy_pkr = sum((line.amount_pkr or ZERO for line in energy), ZERO)
     return (
         *energy,
-        *minimum_lines(job.stretches, case, energy_pkr),
-        *fixed_lines(job.stretches, case, units),
-        *demand_lines(job.stretches, case),
+        *minimum_lines(job.stretches, job.case, energy_pkr),
+        *fixed_lines(job.stretches, job.case, units),
+        *demand_lines(job.stretches, job.case),
+        *_levy_lines(job, units),
+    )
+
+
+def _levy_lines(job: _Job, units: Decimal) -> tuple[Line, ...]:
+    plan, case, adjustments = job.plan, job.case, job.adjustments
+    return (
         *fca_lines(plan, case, adjustments, units),
         *qta_lines(plan, case, adjustments, units),
         *surcharge_lines(plan, case, adjustments, units),
@@ -99,6 +106,26 @@ def _price(job: _Job, netting: Netting) -> Bill:
         assumptions=(*period_assumptions(job.stretches, case), *assumptions_of(case)),
         ledger_kwh=carried.ledger_kwh,
         ledger_peak_kwh=carried.ledger_peak_kwh,
+    )
+
+
+def _price_schedule(job: _Job) -> Bill:
+    if len(job.stretches) > 1:
+        raise BillingError(
+            f"tariff {job.plan.code} changes inside the period and is priced by a schedule; price the days before and after apart"
+        )
+    priced = schedule_charges(job.plan, job.case)
+    units = priced.billed_kwh
+    taxed = _with_taxes(job, (*priced.charges, *_levy_lines(job, units)), units)
+    return Bill(
+        plan_code=job.plan.code,
+        bill_month=job.case.month,
+        billed_kwh=units,
+        portions=priced.portions,
+        lines=(*taxed, *priced.credits),
+        warnings=(),
+        assumptions=priced.assumptions,
+        ledger_kwh=priced.carried_kwh,
     )
 
 
@@ -150,7 +177,8 @@ def price_bill(plan: Plan | Sequence[Plan], case: BillingCase, adjustments: Sequ
     """
     job = _Job(stretches_of(plan, case), case, tuple(adjustments))
     netting = net_units(case, by_hours=any(item.plan.pricing_rule is PricingRule.TOU for item in job.stretches))
-    bill = _price(job, netting)
+    by_schedule = any(item.plan.pricing_rule is PricingRule.SCHEDULE for item in job.stretches)
+    bill = _price_schedule(job) if by_schedule else _price(job, netting)
     warnings = (
         *_pending_warnings(bill),
         *demand_warnings(job.plan, case),
@@ -160,13 +188,20 @@ def price_bill(plan: Plan | Sequence[Plan], case: BillingCase, adjustments: Sequ
     return replace(bill, warnings=warnings)
 
 
-def without_solar(case: BillingCase, consumed_kwh: Decimal, *, consumed_peak_kwh: Decimal | None = None) -> BillingCase:
+def without_solar(
+    case: BillingCase,
+    consumed_kwh: Decimal,
+    *,
+    consumed_peak_kwh: Decimal | None = None,
+    consumed_units: Mapping[str, Decimal] | None = None,
+) -> BillingCase:
     """The same site and period with everything that was consumed taken from the grid.
 
     Args:
         case: with solar.
         consumed_kwh: what the site used, kWh.
         consumed_peak_kwh: part of it in peak hours.
+        consumed_units: the same by period of a scheduled tariff.
     """
     return replace(
         case,
@@ -176,4 +211,5 @@ def without_solar(case: BillingCase, consumed_kwh: Decimal, *, consumed_peak_kwh
         exported_peak_kwh=ZERO,
         ledger_kwh=ZERO,
         ledger_peak_kwh=ZERO,
+        schedule_units=consumed_units or {},
     )

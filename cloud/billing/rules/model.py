@@ -21,6 +21,7 @@ from cloud.billing.rules.kinds import (
 )
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
+from cloud.billing.rules.schedule import Schedule
 
 # The words are part of the model: who builds a case or a plan finds them here.
 __all__ = [
@@ -123,7 +124,7 @@ class Plan:
     demand_history_share: Decimal | None = None
     fca_lag_months: int = DEFAULT_FCA_LAG_MONTHS
     qta_split: QtaSplit = QtaSplit.DAYS
-    schedule: object | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)

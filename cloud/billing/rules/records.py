@@ -24,6 +24,8 @@ from cloud.billing.rules.model import (
     Slab,
 )
 from cloud.billing.rules.money import ZERO
+from cloud.billing.rules.schedule import Schedule
+from cloud.billing.rules.schedule_records import schedule_of
 from cloud.billing.rules.slabs import check_slabs
 
 MAX_MONTHS = 24
@@ -122,6 +124,16 @@ def _months(rates: Mapping[str, Any], name: str, *, default: int) -> int:
     return value
 
 
+def _schedule(rates: Mapping[str, Any]) -> Schedule | None:
+    record, rule = rates.get("schedule"), rates.get("pricing_rule")
+    if (record is not None) != (rule == PricingRule.SCHEDULE):
+        raise BillingError(
+            f"pricing_rule is {rule!r} and schedule is {'missing' if record is None else 'given'}; a schedule goes with the rule "
+            f"{PricingRule.SCHEDULE.value!r}"
+        )
+    return None if record is None else schedule_of(record)
+
+
 def plan_of(
     rates: Mapping[str, Any],
     *,
@@ -187,6 +199,7 @@ def plan_of(
         demand_history_share=_decimal(rates, "demand_history_share"),
         fca_lag_months=_months(rates, "fca_lag_months", default=DEFAULT_FCA_LAG_MONTHS),
         qta_split=_word(rates, "qta_split", QtaSplit) or QtaSplit.DAYS,
+        schedule=_schedule(rates),
     )
 
 

@@ -279,8 +279,9 @@ class MonthUse:
     demand_kw: tuple[Decimal, ...] = ()
     imported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
     exported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
+    period_days: int | None = None
 
     @property
     def days(self) -> int:
-        """Calendar days of the month."""
-        return monthrange(self.month.year, self.month.month)[1]
+        """Days that are billed."""
+        return self.period_days or monthrange(self.month.year, self.month.month)[1]

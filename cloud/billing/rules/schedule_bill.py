@@ -225,7 +225,7 @@ def _minimum_line(schedule: Schedule, least: Decimal, charged: Decimal, *, what:
     if missing <= 0:
         return ()
     line = _line(
-        LineKind.FIXED,
+        LineKind.MINIMUM,
         f"Made up to the minimum of the {what}",
         quantity=ONE,
         unit=what,
