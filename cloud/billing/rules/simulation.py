@@ -146,6 +146,7 @@ def inputs_json(
     co2_kg_per_tree: Decimal,
     versions_without_solar: Sequence[Mapping[str, Any]] | None = None,
     consumed_max_demand_kw: Decimal | None = None,
+    consumed_by_schedule: tuple[Mapping[str, Decimal], Mapping[str, Decimal]] | None = None,
     warnings: Iterable[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Put together what a simulation is computed from.
@@ -165,6 +166,7 @@ def inputs_json(
         versions_without_solar: records of the tariff that the site would be on without solar (a home may be protected only by what its
             panels give), oldest first; None = the same.
         consumed_max_demand_kw: highest demand had everything been bought; None = as with solar.
+        consumed_by_schedule: for a scheduled tariff, `schedule_units` and `schedule_demand_kw` had everything been bought.
         warnings: found on the way to the inputs; `code` and `message`.
     """
     later = [_dated(record) for record in later_versions or ()]
@@ -181,11 +183,23 @@ def inputs_json(
             "billed_units": _units_json(consumed_units),
             "max_demand_kw": None if consumed_max_demand_kw is None else number_text(consumed_max_demand_kw),
             "versions": dark,
+            **_by_schedule_json(consumed_by_schedule),
         },
         "generated_kwh": number_text(generated_kwh),
         "co2_kg_per_kwh": number_text(co2_kg_per_kwh),
         "co2_kg_per_tree": number_text(co2_kg_per_tree),
         "warnings": [dict(warning) for warning in warnings],
+    }
+
+
+def _by_schedule_json(
+    consumed: tuple[Mapping[str, Decimal], Mapping[str, Decimal]] | None,
+) -> dict[str, dict[str, str]]:
+    if consumed is None:
+        return {}
+    return {
+        name: {key: number_text(value) for key, value in sorted(values.items())}
+        for name, values in zip(_LATER_MAPPINGS, consumed, strict=True)
     }
 
 
@@ -240,6 +254,11 @@ def _without_case(case: BillingCase, dark: Mapping[str, Any]) -> BillingCase:
         Decimal(dark["consumed_kwh"]),
         consumed_peak_kwh=None if peak is None else Decimal(peak),
     )
+
+
+def without_case_of(inputs: Mapping[str, Any]) -> BillingCase:
+    """The case without solar of a document of `inputs_json`."""
+    return _without_case(case_of(inputs["case"]), inputs["without_solar"])
 
 
 def simulate(inputs: Mapping[str, Any]) -> Simulation:
