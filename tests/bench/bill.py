@@ -32,7 +32,8 @@ import numpy as np
 
 from cloud.billing.catalogue import PlanRecord, read_catalogue
 from cloud.billing.rules.annual import AnnualUnits, IntArray, YearCalendar, annual_units, monthly_periods, year_calendar
-from cloud.billing.rules.annual_bills import PreparedYear, SiteTerms, annual_amounts, annual_bills, prepare_year
+from cloud.billing.rules.annual_bills import PreparedTariff, annual_amounts, annual_bills, prepare_tariff
+from cloud.billing.rules.bill_year import BillYear, SiteTerms
 from cloud.billing.rules.breakdown import bill_breakdown, line_json, savings_breakdown
 from cloud.billing.rules.energy import QuarterHour, period_energy, period_window
 from cloud.billing.rules.model import (
@@ -85,12 +86,12 @@ class Site:
     @property
     def imported_wh(self) -> IntArray:
         """What the sun did not cover."""
-        return np.maximum(self.load_wh - self.generated_wh, 0)
+        return np.maximum(self.load_wh - self.generated_wh, 0, dtype=np.int64)
 
     @property
     def exported_wh(self) -> IntArray:
         """What was left over."""
-        return np.maximum(self.generated_wh - self.load_wh, 0)
+        return np.maximum(self.generated_wh - self.load_wh, 0, dtype=np.int64)
 
     def units(self) -> AnnualUnits:
         """The first step of ours: arrays to units of bills."""
@@ -123,19 +124,21 @@ def sam_of(site: Site) -> Sam:
     return Sam(tariff, load_kw=(site.load_wh * per_kw).tolist(), generation_kw=(site.generated_wh * per_kw).tolist())
 
 
-def totals(year: PreparedYear, units: AnnualUnits) -> list[int]:
+def totals(tariff: PreparedTariff, units: AnnualUnits) -> list[int]:
     """The 24 totals, paisa."""
-    with_solar = annual_amounts(year, units.with_solar)
-    return [bill.total for bill in (*with_solar, *annual_amounts(year, units.without_solar))]
+    with_solar = annual_amounts(tariff, units.with_solar)
+    return [bill.total for bill in (*with_solar, *annual_amounts(tariff, units.without_solar))]
 
 
-def explained(plan: Plan, adjustments: tuple[Adjustment, ...], units: AnnualUnits) -> list[dict[str, Any]]:
+def bill_year(adjustments: tuple[Adjustment, ...] = ()) -> BillYear:
+    """The year at the site's place."""
+    return BillYear(TERMS, periods=PERIODS, adjustments=adjustments)
+
+
+def explained(plan: Plan, year: BillYear, units: AnnualUnits) -> list[dict[str, Any]]:
     """Twenty-four bills with every word, and the savings."""
-    year = {"periods": PERIODS, "adjustments": adjustments}
     pairs = zip(
-        annual_bills((plan,), TERMS, units=units.with_solar, **year),
-        annual_bills((plan,), TERMS, units=units.without_solar, **year),
-        strict=True,
+        annual_bills((plan,), year, units.with_solar), annual_bills((plan,), year, units.without_solar), strict=True
     )
     return [
         {
@@ -164,8 +167,8 @@ def check_agreement(site: Site, sam: Sam) -> float:
         (units.with_solar, theirs.energy, theirs.demand),
         (units.without_solar, theirs.energy_without, theirs.demand_without),
     ):
-        bills = annual_bills((PLAN,), TERMS, periods=PERIODS, units=counted)
-        quick = annual_amounts(prepare_year((PLAN,), TERMS, periods=PERIODS), counted)
+        bills = annual_bills((PLAN,), bill_year(), counted)
+        quick = annual_amounts(prepare_tariff((PLAN,), bill_year()), counted)
         for bill, amounts, their_energy, their_demand in zip(bills, quick, energy, demand, strict=True):
             if bill.total_pkr * 100 != amounts.total:
                 raise RuntimeError(
@@ -205,16 +208,16 @@ def annual_figures(step_minutes: int, rounds: int) -> dict[str, float]:
     worst = check_agreement(site, sam)
     catalogue = read_catalogue()
     taxed = in_force_plan(catalogue.plans, "tou_commercial")
-    ready = prepare_year((PLAN,), TERMS, periods=PERIODS)
-    ready_taxed = prepare_year((taxed,), TERMS, periods=PERIODS, adjustments=catalogue.adjustments)
+    ready = prepare_tariff((PLAN,), bill_year())
+    ready_taxed = prepare_tariff((taxed,), bill_year(catalogue.adjustments))
     medians = in_turns(
         {
             "pysam": sam.execute,
             "aggregated": lambda: totals(ready, site.units()),
-            "prepared_each_time": lambda: totals(prepare_year((PLAN,), TERMS, periods=PERIODS), site.units()),
+            "prepared_each_time": lambda: totals(prepare_tariff((PLAN,), bill_year()), site.units()),
             "taxed": lambda: totals(ready_taxed, site.units()),
-            "explained": lambda: explained(PLAN, (), site.units()),
-            "explained_taxed": lambda: explained(taxed, catalogue.adjustments, site.units()),
+            "explained": lambda: explained(PLAN, bill_year(), site.units()),
+            "explained_taxed": lambda: explained(taxed, bill_year(catalogue.adjustments), site.units()),
         },
         rounds,
     )
@@ -241,14 +244,15 @@ def thirty_tariffs(rounds: int) -> dict[str, float]:
         plans += [_dearer(plan, dearer) for plan in known[: THIRTY - len(plans)]]
     units = make_site(60).units()
 
-    def prepared() -> list[PreparedYear]:
-        return [prepare_year((plan,), TERMS, periods=PERIODS, adjustments=catalogue.adjustments) for plan in plans]
+    def prepared() -> list[PreparedTariff]:
+        year = bill_year(catalogue.adjustments)
+        return [prepare_tariff((plan,), year) for plan in plans]
 
     ready = prepared()
     medians = in_turns(
         {
-            "thirty_tariffs": lambda: [totals(year, units) for year in prepared()],
-            "thirty_tariffs_prepared": lambda: [totals(year, units) for year in ready],
+            "thirty_tariffs": lambda: [totals(tariff, units) for tariff in prepared()],
+            "thirty_tariffs_prepared": lambda: [totals(tariff, units) for tariff in ready],
         },
         rounds,
     )

@@ -48,9 +48,9 @@ class _Netted(NamedTuple):
 
 
 def _netted(bill: PreparedBill, units: BillUnits, brought: Surplus) -> _Netted:
-    if bill.scheme is not ExportScheme.NET_METERING_2015:
+    if bill.plan.scheme is not ExportScheme.NET_METERING_2015:
         return _Netted(units.imported, units.imported_peak, Surplus())
-    if bill.rule is not PricingRule.TOU:
+    if bill.plan.rule is not PricingRule.TOU:
         balance = units.imported - units.exported - brought.off_peak - brought.peak
         return _Netted(max(0, balance), 0, Surplus(max(0, -balance)))
     peak = units.imported_peak - units.exported_peak - brought.peak
@@ -65,21 +65,21 @@ def _line(kind: LineKind, rate: int | None, units: int) -> Amount:
 
 def _slab_parts(bill: PreparedBill, units: int, index: int) -> list[tuple[int | None, int]]:
     """Rate and units of each portion."""
-    if bill.rule is PricingRule.SINGLE_SLAB:
-        return [(bill.rates[index], units)]
-    edges = (0, *bill.tops[:index], units)
-    first = max(0, index - 1) if bill.rule is PricingRule.ONE_PREVIOUS else 0
-    if bill.rule is PricingRule.ONE_PREVIOUS:
+    if bill.plan.rule is PricingRule.SINGLE_SLAB:
+        return [(bill.plan.rates[index], units)]
+    edges = (0, *bill.plan.tops[:index], units)
+    first = max(0, index - 1) if bill.plan.rule is PricingRule.ONE_PREVIOUS else 0
+    if bill.plan.rule is PricingRule.ONE_PREVIOUS:
         edges = (*edges[:first], 0, *edges[first + 1 :])
-    return [(bill.rates[k], edges[k + 1] - edges[k]) for k in range(first, index + 1)]
+    return [(bill.plan.rates[k], edges[k + 1] - edges[k]) for k in range(first, index + 1)]
 
 
 def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amount] | None:
     """The energy lines; None when a rate that they need is not on record."""
-    if bill.rule is PricingRule.TOU:
-        parts = [(bill.rates[0], units - peak), (bill.rates[1], peak)]
-    elif bill.rule is PricingRule.FLAT:
-        parts = [(bill.rates[0], units)]
+    if bill.plan.rule is PricingRule.TOU:
+        parts = [(bill.plan.rates[0], units - peak), (bill.plan.rates[1], peak)]
+    elif bill.plan.rule is PricingRule.FLAT:
+        parts = [(bill.plan.rates[0], units)]
     else:
         parts = _slab_parts(bill, units, slab)
     if any(rate is None for rate, _ in parts):
@@ -88,28 +88,28 @@ def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amo
 
 
 def _fixed(bill: PreparedBill, demand: int, past: Mapping[Month, int], *, slab: int) -> list[Amount]:
-    rate = bill.fixed[slab if len(bill.fixed) > 1 else 0]
+    rate = bill.plan.fixed[slab if len(bill.plan.fixed) > 1 else 0]
     if rate == 0:
         return []
-    if rate is None or bill.fixed_quantity is not None:
-        return [_line(LineKind.FIXED, rate, bill.fixed_quantity or 0)]
+    if rate is None or bill.plan.fixed_quantity is not None:
+        return [_line(LineKind.FIXED, rate, bill.plan.fixed_quantity or 0)]
     highest = max((past[month] for month in bill.demand_months if month in past), default=0)
-    billed = max(demand * SHARE, bill.least_demand, highest * bill.past_share)
+    billed = max(demand * SHARE, bill.plan.least_demand, highest * bill.plan.past_share)
     return [(LineKind.FIXED, rounded(rate * billed, PER_UNIT * SHARE))]
 
 
 def _charges(bill: PreparedBill, units: BillUnits, billed: int, *, fuel_units: int | None) -> list[Amount]:
     """Demand charge, adjustments and meter rent."""
     lines: list[Amount] = []
-    if bill.demand_rate is not None:
-        lines.append(_line(LineKind.DEMAND, bill.demand_rate, units.demand))
+    if bill.plan.demand_rate is not None:
+        lines.append(_line(LineKind.DEMAND, bill.plan.demand_rate, units.demand))
     if bill.fuel is not None:
         basis = fuel_units if bill.fuel.on_its_month else billed
         lines.append((LineKind.FPA, None) if basis is None else _line(LineKind.FPA, bill.fuel.rate, basis))
     for kind, rate, days in bill.daily:
         lines.append((kind, None if rate is None else rounded(rate * billed * days, PER_UNIT * bill.days)))
-    if bill.meter_rent:
-        lines.append((LineKind.METER_RENT, bill.meter_rent))
+    if bill.plan.meter_rent:
+        lines.append((LineKind.METER_RENT, bill.plan.meter_rent))
     return lines
 
 
@@ -123,8 +123,8 @@ def _band(bands: tuple[PreparedBand, ...], value: int) -> PreparedBand | None:
 
 def _add_taxes(lines: list[Amount], bill: PreparedBill, billed: int) -> None:
     for kind, percent, kinds in (
-        (LineKind.DUTY, bill.duty, bill.duty_base),
-        (LineKind.GST, bill.gst, bill.gst_base),
+        (LineKind.DUTY, bill.duty, bill.plan.duty_base),
+        (LineKind.GST, bill.gst, bill.plan.gst_base),
     ):
         if percent is not None:
             rate = percent.value
@@ -138,7 +138,7 @@ def _add_taxes(lines: list[Amount], bill: PreparedBill, billed: int) -> None:
     if bill.tv_fee:
         lines.append((LineKind.TV_FEE, bill.tv_fee))
     if bill.income_tax is not None:
-        base = _base(lines, bill.income_tax_base)
+        base = _base(lines, bill.plan.income_tax_base)
         band = _band(bill.income_tax, base)
         if band is not None and (band.amount or band.percent):
             part = band.amount * PER_CENT + (base - band.above) * band.percent
@@ -149,7 +149,7 @@ def _add_credit(lines: list[Amount], bill: PreparedBill, units: BillUnits, surpl
     """The credit line, and what is carried on."""
     if bill.export is None:
         return surplus
-    netted = bill.scheme is ExportScheme.NET_METERING_2015
+    netted = bill.plan.scheme is ExportScheme.NET_METERING_2015
     if netted and not bill.closes_quarter:
         return surplus
     paid = surplus.off_peak + surplus.peak if netted else units.exported
@@ -175,13 +175,13 @@ def bill_amounts(
         None when a rate that the units need is not on record; `price_bill` says which.
     """
     netted = _netted(bill, units, brought)
-    slab = bisect_left(bill.tops, netted.billed)
-    if bill.tops and slab >= len(bill.rates):
+    slab = bisect_left(bill.plan.tops, netted.billed)
+    if bill.plan.tops and slab >= len(bill.plan.rates):
         return None
     lines = _energy(bill, netted.billed, netted.billed_peak, slab=slab)
     if lines is None:
         return None
-    lack = bill.least_energy - sum(amount or 0 for _, amount in lines)
+    lack = bill.plan.least_energy - sum(amount or 0 for _, amount in lines)
     if lack > 0:
         lines.append((LineKind.MINIMUM, lack))
     lines += _fixed(bill, units.demand, demands, slab=slab)

@@ -6,25 +6,17 @@ period that needs more (two versions of the tariff inside it, a schedule, a mini
 prepared, and is left to `price_bill`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
-from cloud.billing.rules.adjustments import applies, in_force, is_exempt, segments_of
+from cloud.billing.rules.adjustments import is_exempt
+from cloud.billing.rules.bill_year import BillYear, SiteTerms
 from cloud.billing.rules.demand import history_months
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.export import pays_surplus
-from cloud.billing.rules.model import (
-    Adjustment,
-    AdjustmentKind,
-    BillingCase,
-    ExportScheme,
-    FixedBasis,
-    LineKind,
-    Plan,
-    PricingRule,
-)
+from cloud.billing.rules.model import AdjustmentKind, BillingCase, ExportScheme, FixedBasis, LineKind, Plan, PricingRule
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.taxes import _applies_to
@@ -77,29 +69,21 @@ class PreparedBand(NamedTuple):
     above: int
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedBill:
-    """One period under one plan.
+class PreparedPlan(NamedTuple):
+    """What does not change from period to period.
 
     Attributes:
-        days: of the period.
-        closes_quarter: whether a surplus is paid with this bill.
         tops: of the slabs but an open last one, millionths of a kWh.
         rates: of the slabs; or the flat rate; or off-peak and peak. None = not on record.
         fixed: rate of the fixed charge, one for all or one for each slab; 0 = no line, None = pending.
         fixed_quantity: what it is multiplied with, in millionths; None = the billing demand.
         least_energy: floor of the energy charge, paisa.
         least_demand: floor of the billing demand, in parts of `SHARE` of a millionth of a kW.
-        demand_months: earlier months whose highest demand bears on the billing demand.
-        past_share: share of it that is billed at least, in parts of `SHARE`.
+        past_share: share of an earlier month's highest demand that is billed at least, in parts of `SHARE`.
         demand_rate: charge per kW of measured demand; None = no line.
         meter_rent: paisa; 0 = no line.
     """
 
-    month: Month
-    fuel_month: Month
-    days: int
-    closes_quarter: bool
     scheme: ExportScheme
     rule: PricingRule
     tops: tuple[int, ...]
@@ -108,23 +92,45 @@ class PreparedBill:
     fixed_quantity: int | None
     least_energy: int
     least_demand: int
-    demand_months: tuple[Month, ...]
     past_share: int
     demand_rate: int | None
-    fuel: FuelRate | None
-    daily: tuple[DailyRate, ...]
     meter_rent: int
-    duty: Rate | None
-    gst: Rate | None
     duty_base: frozenset[LineKind]
     gst_base: frozenset[LineKind]
     income_tax_base: frozenset[LineKind]
+
+
+class PreparedBill(NamedTuple):
+    """One period under one plan.
+
+    Attributes:
+        fuel_month: whose fuel charge the bill carries.
+        demand_months: earlier months whose highest demand bears on the billing demand.
+        days: of the period.
+        closes_quarter: whether a surplus is paid with this bill.
+        municipal: None = no line.
+        tv_fee: paisa; 0 = no line.
+        income_tax: None = no line.
+        export: rate of the credit; None = exports earn nothing.
+    """
+
+    plan: PreparedPlan
+    month: Month
+    fuel_month: Month
+    demand_months: tuple[Month, ...]
+    days: int
+    closes_quarter: bool
+    fuel: FuelRate | None
+    daily: tuple[DailyRate, ...]
+    duty: Rate | None
+    gst: Rate | None
     municipal: tuple[PreparedBand, ...] | None
     tv_fee: int
     income_tax: tuple[PreparedBand, ...] | None
     export: Rate | None
 
 
+@lru_cache(maxsize=4096)
 def scaled(number: Decimal, places: int) -> int:
     """A number in units of its last decimal place.
 
@@ -158,20 +164,6 @@ def _paisa(amount: Decimal | None) -> int:
     return scaled(amount or ZERO, PAISA_PLACES)
 
 
-class Book:
-    """The dated records that bear on a plan at a place, by kind."""
-
-    def __init__(self, adjustments: Iterable[Adjustment], plan: Plan, case: BillingCase) -> None:
-        self._by_kind: dict[AdjustmentKind, list[Adjustment]] = {}
-        for record in adjustments:
-            if applies(record, plan, case):
-                self._by_kind.setdefault(record.kind, []).append(record)
-
-    def of(self, kind: AdjustmentKind) -> Sequence[Adjustment]:
-        """Those of one kind, whatever their dates."""
-        return self._by_kind.get(kind, ())
-
-
 def _slab_values(plan: Plan) -> tuple[tuple[int, ...], tuple[int | None, ...]]:
     if plan.pricing_rule is PricingRule.FLAT:
         return (), (_rate(plan.flat_rate),)
@@ -181,37 +173,77 @@ def _slab_values(plan: Plan) -> tuple[tuple[int, ...], tuple[int | None, ...]]:
     return tops, tuple(_rate(slab.rate) for slab in plan.slabs)
 
 
-def _sanctioned_load(case: BillingCase) -> Decimal:
-    if case.sanctioned_load_kw is None:
+def _sanctioned_load(terms: SiteTerms) -> Decimal:
+    if terms.sanctioned_load_kw is None:
         raise UnpreparedError("a charge per kW of sanctioned load has no sanctioned load to stand on")
-    return case.sanctioned_load_kw
+    return terms.sanctioned_load_kw
 
 
-def _fixed_quantity(plan: Plan, case: BillingCase) -> int | None:
+def _fixed_quantity(plan: Plan, terms: SiteTerms) -> int | None:
     """What the fixed charge is multiplied with; None = the billing demand."""
     if plan.fixed_basis is FixedBasis.PER_CONSUMER:
         return MICRO
     if plan.fixed_basis is FixedBasis.PER_KW_BILLING_DEMAND:
         return None
-    return scaled(_sanctioned_load(case), UNIT_PLACES)
+    return scaled(_sanctioned_load(terms), UNIT_PLACES)
 
 
-def _least_demand(plan: Plan, case: BillingCase) -> int:
-    if plan.demand_share is None or case.sanctioned_load_kw is None:
+def _least_demand(plan: Plan, terms: SiteTerms) -> int:
+    if plan.demand_share is None or terms.sanctioned_load_kw is None:
         return 0
-    return scaled(plan.demand_share * case.sanctioned_load_kw, UNIT_PLACES + RATE_PLACES)
+    return scaled(plan.demand_share * terms.sanctioned_load_kw, UNIT_PLACES + RATE_PLACES)
 
 
-def _least_energy(plan: Plan, case: BillingCase) -> int:
+def _least_energy(plan: Plan, terms: SiteTerms) -> int:
     least = plan.minimum_charge or ZERO
     if plan.minimum_charge_per_kw:
-        least = max(least, plan.minimum_charge_per_kw * _sanctioned_load(case))
+        least = max(least, plan.minimum_charge_per_kw * _sanctioned_load(terms))
     return rounded(scaled(least, RATE_PLACES), 10 ** (RATE_PLACES - PAISA_PLACES))
 
 
-def _fuel(plan: Plan, case: BillingCase, book: Book) -> FuelRate | None:
-    day = case.month.back(plan.fca_lag_months).first_day
-    record = in_force(book.of(AdjustmentKind.FCA), AdjustmentKind.FCA, plan=plan, case=case, day=day)
+def prepare_plan(plan: Plan, terms: SiteTerms) -> PreparedPlan | None:
+    """Make ready what does not change from period to period.
+
+    Args:
+        plan: one version of a tariff.
+        terms: of the site.
+
+    Returns:
+        None when the plan's bills are to be priced by `price_bill`.
+    """
+    by_slab = plan.pricing_rule in {PricingRule.SINGLE_SLAB, PricingRule.ONE_PREVIOUS, PricingRule.TELESCOPIC}
+    by_hours = plan.pricing_rule in {PricingRule.FLAT, PricingRule.TOU} and not plan.slab_fixed
+    if not by_slab and not by_hours:
+        return None
+    try:
+        return _plan(plan, terms)
+    except UnpreparedError:
+        return None
+
+
+def _plan(plan: Plan, terms: SiteTerms) -> PreparedPlan:
+    tops, rates = _slab_values(plan)
+    fixed = tuple(_rate(slab.fixed) for slab in plan.slabs) if plan.slab_fixed else (_rate(plan.fixed_charge),)
+    return PreparedPlan(
+        scheme=terms.export_scheme,
+        rule=plan.pricing_rule,
+        tops=tops,
+        rates=rates,
+        fixed=fixed,
+        fixed_quantity=_fixed_quantity(plan, terms) if any(rate != 0 for rate in fixed) else 0,
+        least_energy=_least_energy(plan, terms),
+        least_demand=_least_demand(plan, terms),
+        past_share=SHARE if plan.demand_history_share is None else scaled(plan.demand_history_share, RATE_PLACES),
+        demand_rate=_rate(plan.demand_charge_per_kw),
+        meter_rent=_paisa(plan.meter_rent),
+        duty_base=plan.duty_base - {LineKind.EXPORT_CREDIT},
+        gst_base=plan.gst_base - {LineKind.EXPORT_CREDIT},
+        income_tax_base=plan.income_tax_base - {LineKind.EXPORT_CREDIT},
+    )
+
+
+def _fuel(plan: Plan, month: Month, year: BillYear) -> FuelRate | None:
+    record = year.in_force(AdjustmentKind.FCA, plan, month.first_day)
     if is_exempt(record, plan):
         return None
     if record is not None and record.rate is not None:
@@ -221,14 +253,14 @@ def _fuel(plan: Plan, case: BillingCase, book: Book) -> FuelRate | None:
     return FuelRate(None, on_its_month=False) if AdjustmentKind.FCA in plan.expects else None
 
 
-def _daily(plan: Plan, case: BillingCase, book: Book) -> tuple[DailyRate, ...]:
+def _daily(plan: Plan, case: BillingCase, year: BillYear) -> tuple[DailyRate, ...]:
     found: list[DailyRate] = []
     for kind, line_kind, fallback in (
         (AdjustmentKind.QTA, LineKind.QTA, plan.fallback_qta),
         (AdjustmentKind.PHL, LineKind.SURCHARGE, None),
     ):
-        segments = segments_of(book.of(kind), kind, plan=plan, case=case)
-        if all(segment.record is None for segment in segments):
+        segments = year.segments_of(kind, plan, case)
+        if len(segments) == 1 and segments[0].record is None:
             if fallback is not None:
                 found.append(DailyRate(line_kind, _rate(fallback), case.days))
                 continue
@@ -242,10 +274,8 @@ def _daily(plan: Plan, case: BillingCase, book: Book) -> tuple[DailyRate, ...]:
     return tuple(found)
 
 
-def _percent(
-    kind: AdjustmentKind, fallback: Decimal | None, plan: Plan, *, case: BillingCase, book: Book
-) -> Rate | None:
-    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+def _percent(kind: AdjustmentKind, fallback: Decimal | None, plan: Plan, *, day: date, year: BillYear) -> Rate | None:
+    record = year.in_force(kind, plan, day)
     if is_exempt(record, plan):
         return None
     if record is not None and record.rate is not None:
@@ -256,9 +286,9 @@ def _percent(
 
 
 def _bands(
-    kind: AdjustmentKind, places: int, plan: Plan, *, case: BillingCase, book: Book
+    kind: AdjustmentKind, places: int, plan: Plan, *, case: BillingCase, year: BillYear
 ) -> tuple[PreparedBand, ...] | None:
-    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    record = year.in_force(kind, plan, case.period_end)
     if record is None or is_exempt(record, plan):
         return None
     if kind is AdjustmentKind.INCOME_TAX and not _applies_to(record, case):
@@ -274,80 +304,59 @@ def _bands(
     )
 
 
-def _tv_fee(plan: Plan, case: BillingCase, book: Book) -> int:
-    kind = AdjustmentKind.TV_FEE
-    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+def _tv_fee(plan: Plan, day: date, year: BillYear) -> int:
+    record = year.in_force(AdjustmentKind.TV_FEE, plan, day)
     if is_exempt(record, plan):
         return 0
     return _paisa(plan.fallback_tv_fee if record is None else record.rate)
 
 
-def _export(plan: Plan, case: BillingCase, book: Book) -> Rate | None:
-    if case.export_scheme is ExportScheme.NONE:
+def _export(plan: Plan, day: date, year: BillYear) -> Rate | None:
+    scheme = year.terms.export_scheme
+    if scheme is ExportScheme.NONE:
         return None
-    netted = case.export_scheme is ExportScheme.NET_METERING_2015
+    netted = scheme is ExportScheme.NET_METERING_2015
     kind = AdjustmentKind.EXPORT_NET_METERING if netted else AdjustmentKind.EXPORT_NET_BILLING
-    record = in_force(book.of(kind), kind, plan=plan, case=case, day=case.period_end)
+    record = year.in_force(kind, plan, day)
     if record is not None and record.rate is not None:
         return Rate(_rate(record.rate))
     return Rate(_rate(plan.fallback_export_rate))
 
 
-def _is_plain(plan: Plan, case: BillingCase) -> bool:
-    """Whether the period is priced by what the prepared form holds."""
-    by_slab = plan.pricing_rule in {PricingRule.SINGLE_SLAB, PricingRule.ONE_PREVIOUS, PricingRule.TELESCOPIC}
-    by_hours = plan.pricing_rule in {PricingRule.FLAT, PricingRule.TOU}
-    return not case.prorated and (by_slab or (by_hours and not plan.slab_fixed))
-
-
-def prepare_bill(plan: Plan, case: BillingCase, book: Book) -> PreparedBill | None:
+def prepare_bill(plan: Plan, ready: PreparedPlan, *, case: BillingCase, year: BillYear) -> PreparedBill | None:
     """Make one period of a plan ready.
 
     Args:
         plan: the version in force.
-        case: place and period; its units play no part.
-        book: the dated records that bear on the plan at the place.
+        ready: the same, from `prepare_plan`.
+        case: of the period, one of the year's.
+        year: gives the dated records.
 
     Returns:
         None when the period is to be priced by `price_bill`.
     """
-    if not _is_plain(plan, case):
-        return None
     try:
-        return _prepared(plan, case, book)
+        return _bill(plan, ready, case, year)
     except UnpreparedError:
         return None
 
 
-def _prepared(plan: Plan, case: BillingCase, book: Book) -> PreparedBill:
-    tops, rates = _slab_values(plan)
-    fixed = tuple(_rate(slab.fixed) for slab in plan.slabs) if plan.slab_fixed else (_rate(plan.fixed_charge),)
+def _bill(plan: Plan, ready: PreparedPlan, case: BillingCase, year: BillYear) -> PreparedBill:
+    month, last = case.month, case.period_end
+    fuel_month = month.back(plan.fca_lag_months)
     return PreparedBill(
-        month=case.month,
-        fuel_month=case.month.back(plan.fca_lag_months),
+        plan=ready,
+        month=month,
+        fuel_month=fuel_month,
+        demand_months=history_months(plan, month) if plan.demand_history_months else (),
         days=case.days,
         closes_quarter=pays_surplus(case),
-        scheme=case.export_scheme,
-        rule=plan.pricing_rule,
-        tops=tops,
-        rates=rates,
-        fixed=fixed,
-        fixed_quantity=_fixed_quantity(plan, case) if any(rate != 0 for rate in fixed) else 0,
-        least_energy=_least_energy(plan, case),
-        least_demand=_least_demand(plan, case),
-        demand_months=history_months(plan, case.month),
-        past_share=SHARE if plan.demand_history_share is None else scaled(plan.demand_history_share, RATE_PLACES),
-        demand_rate=_rate(plan.demand_charge_per_kw),
-        fuel=_fuel(plan, case, book),
-        daily=_daily(plan, case, book),
-        meter_rent=_paisa(plan.meter_rent),
-        duty=_percent(AdjustmentKind.DUTY, plan.fallback_duty_percent, plan, case=case, book=book),
-        gst=_percent(AdjustmentKind.GST, plan.fallback_gst_percent, plan, case=case, book=book),
-        duty_base=plan.duty_base - {LineKind.EXPORT_CREDIT},
-        gst_base=plan.gst_base - {LineKind.EXPORT_CREDIT},
-        income_tax_base=plan.income_tax_base - {LineKind.EXPORT_CREDIT},
-        municipal=_bands(AdjustmentKind.MUNICIPAL, UNIT_PLACES, plan, case=case, book=book),
-        tv_fee=_tv_fee(plan, case, book),
-        income_tax=_bands(AdjustmentKind.INCOME_TAX, PAISA_PLACES, plan, case=case, book=book),
-        export=_export(plan, case, book),
+        fuel=_fuel(plan, fuel_month, year),
+        daily=_daily(plan, case, year),
+        duty=_percent(AdjustmentKind.DUTY, plan.fallback_duty_percent, plan, day=last, year=year),
+        gst=_percent(AdjustmentKind.GST, plan.fallback_gst_percent, plan, day=last, year=year),
+        municipal=_bands(AdjustmentKind.MUNICIPAL, UNIT_PLACES, plan, case=case, year=year),
+        tv_fee=_tv_fee(plan, last, year),
+        income_tax=_bands(AdjustmentKind.INCOME_TAX, PAISA_PLACES, plan, case=case, year=year),
+        export=_export(plan, last, year),
     )

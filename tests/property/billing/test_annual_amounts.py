@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.annual import BillUnits, monthly_periods
-from cloud.billing.rules.annual_bills import (
-    SiteTerms,
-    YearStart,
-    annual_amounts,
-    annual_bills,
-    prepare_year,
-)
+from cloud.billing.rules.annual_bills import annual_amounts, annual_bills, prepare_tariff
+from cloud.billing.rules.bill_year import BillsBefore, BillYear, SiteTerms
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import (
     Adjustment,
@@ -152,7 +147,7 @@ def terms(draw: st.DrawFn) -> SiteTerms:
 
 
 starts = st.builds(
-    YearStart,
+    BillsBefore,
     billed_units=st.dictionaries(
         st.sampled_from([Month(2025, 10), Month(2025, 11), Month(2025, 12)]), st.decimals(0, 900, places=3)
     ),
@@ -163,18 +158,17 @@ starts = st.builds(
 
 
 def _both_ways(
-    versions: tuple[Plan, ...], site: SiteTerms, units: list[BillUnits], *, dated: list[Adjustment], start: YearStart
+    versions: tuple[Plan, ...], site: SiteTerms, units: list[BillUnits], *, dated: list[Adjustment], before: BillsBefore
 ) -> tuple[Any, Any]:
-    periods = monthly_periods(2026)[: len(units)]
+    year = BillYear(site, periods=monthly_periods(2026)[: len(units)], adjustments=dated)
+    tariff = prepare_tariff(versions, year)
     try:
-        bills = annual_bills(versions, site, periods=periods, units=units, adjustments=dated, start=start)
+        bills = annual_bills(versions, year, units, before=before)
     except BillingError as error:
-        year = prepare_year(versions, site, periods=periods, adjustments=dated)
         with pytest.raises(type(error)) as found:
-            annual_amounts(year, units, start=start)
+            annual_amounts(tariff, units, before=before)
         return str(error), str(found.value)
-    year = prepare_year(versions, site, periods=periods, adjustments=dated)
-    amounts = annual_amounts(year, units, start=start)
+    amounts = annual_amounts(tariff, units, before=before)
     long = [
         ([(line.kind, line.amount_pkr) for line in b.lines], b.total_pkr, b.billed_kwh, b.ledger_kwh, b.ledger_peak_kwh)
         for b in bills
@@ -195,9 +189,9 @@ def _both_ways(
 @settings(max_examples=150)
 @given(plans(), terms(), st.lists(bill_units(), min_size=1, max_size=5), st.lists(records(), max_size=12), starts)
 def test_amounts_are_those_of_the_explained_bills(
-    plan: Plan, site: SiteTerms, units: list[BillUnits], dated: list[Adjustment], start: YearStart
+    plan: Plan, site: SiteTerms, units: list[BillUnits], dated: list[Adjustment], before: BillsBefore
 ) -> None:
-    long, short = _both_ways((plan,), site, units, dated=dated, start=start)
+    long, short = _both_ways((plan,), site, units, dated=dated, before=before)
     assert long == short
 
 
@@ -208,7 +202,7 @@ def test_a_tariff_that_changes_within_the_year(
 ) -> None:
     change = date(2025, 12, 25) + timedelta(days=day)
     versions = (replace(before, effective_to=change - timedelta(days=1)), replace(after, effective_from=change))
-    long, short = _both_ways(versions, site, units, dated=[], start=YearStart())
+    long, short = _both_ways(versions, site, units, dated=[], before=BillsBefore())
     assert long == short
 
 
@@ -218,8 +212,8 @@ IN_FORCE = [p.plan() for p in CATALOGUE.plans if p.in_force(date(2026, 6, 1)) an
 
 @given(st.sampled_from(IN_FORCE), terms(), st.lists(bill_units(), min_size=12, max_size=12), starts)
 @settings(max_examples=40)
-def test_the_tariffs_in_force(plan: Plan, site: SiteTerms, units: list[BillUnits], start: YearStart) -> None:
-    long, short = _both_ways((plan,), site, units, dated=list(CATALOGUE.adjustments), start=start)
+def test_the_tariffs_in_force(plan: Plan, site: SiteTerms, units: list[BillUnits], before: BillsBefore) -> None:
+    long, short = _both_ways((plan,), site, units, dated=list(CATALOGUE.adjustments), before=before)
     assert long == short
 
 
@@ -227,5 +221,5 @@ def test_the_tariffs_in_force(plan: Plan, site: SiteTerms, units: list[BillUnits
 def test_the_tariffs_in_force_need_no_explained_bill(plan: Plan) -> None:
     site = SiteTerms("kelectric", "sindh", D(8), ExportScheme.NET_BILLING_2026)
     periods = tuple(p for p in monthly_periods(2026) if p[0] > date(2026, 2, 28))
-    year = prepare_year((plan,), site, periods=periods, adjustments=CATALOGUE.adjustments)
-    assert all(bill is not None for bill in year.bills)
+    tariff = prepare_tariff((plan,), BillYear(site, periods=periods, adjustments=CATALOGUE.adjustments))
+    assert all(bill is not None for bill in tariff.bills)

@@ -1,0 +1,119 @@
+"""The year in which a site's bills are looked at: its terms, the bills' periods, and the dated records that bear on them.
+
+What rules a period is looked up once for each category of tariffs, however many tariffs are compared.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from cloud.billing.rules.adjustments import Segment, in_force, segments_of
+from cloud.billing.rules.annual import BillUnits, Period, decimal_units
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, Plan, QtaSplit
+from cloud.billing.rules.money import ZERO
+from cloud.billing.rules.month import Month
+
+_NO_UNITS = BillUnits(0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTerms:
+    """What stays the same about a site over its bills; as in `BillingCase`."""
+
+    disco_provider: str
+    province: str | None = None
+    sanctioned_load_kw: Decimal | None = None
+    export_scheme: ExportScheme = ExportScheme.NONE
+    active_taxpayer: bool = True
+    phases: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillsBefore:
+    """What earlier bills leave to the next one.
+
+    Attributes:
+        billed_units: kWh billed by month.
+        ledger_kwh: surplus under net metering; of off-peak hours where the plan is priced by time of use.
+        ledger_peak_kwh: surplus of peak hours.
+        demand_kw: highest demand by month.
+    """
+
+    billed_units: Mapping[Month, Decimal] = field(default_factory=dict)
+    ledger_kwh: Decimal = ZERO
+    ledger_peak_kwh: Decimal = ZERO
+    demand_kw: Mapping[Month, Decimal] = field(default_factory=dict)
+
+
+NOTHING_BEFORE = BillsBefore()
+
+
+def case_of_period(
+    terms: SiteTerms, period: Period, units: BillUnits, before: BillsBefore = NOTHING_BEFORE
+) -> BillingCase:
+    """The case of one of the year's bills."""
+    return BillingCase(
+        period_start=period[0],
+        period_end=period[1],
+        imported_kwh=decimal_units(units.imported),
+        imported_peak_kwh=decimal_units(units.imported_peak),
+        exported_kwh=decimal_units(units.exported),
+        exported_peak_kwh=decimal_units(units.exported_peak),
+        max_demand_kw=decimal_units(units.demand),
+        disco_provider=terms.disco_provider,
+        province=terms.province,
+        sanctioned_load_kw=terms.sanctioned_load_kw,
+        export_scheme=terms.export_scheme,
+        active_taxpayer=terms.active_taxpayer,
+        phases=terms.phases,
+        billed_units=before.billed_units,
+        demand_history_kw=before.demand_kw,
+        ledger_kwh=before.ledger_kwh,
+        ledger_peak_kwh=before.ledger_peak_kwh,
+    )
+
+
+class BillYear:
+    """Terms, periods and dated records; keeps what it has looked up.
+
+    Attributes:
+        terms: of the site.
+        periods: of the bills.
+        adjustments: dated records, whatever their place and time.
+        cases: of the periods, without units.
+    """
+
+    def __init__(self, terms: SiteTerms, *, periods: Sequence[Period], adjustments: Iterable[Adjustment] = ()) -> None:
+        self.terms = terms
+        self.periods = tuple(periods)
+        self.adjustments = tuple(adjustments)
+        self.cases = tuple(case_of_period(terms, period, _NO_UNITS) for period in self.periods)
+        # A plan's category is all that a record asks of it, see `applies`: the plans of a category share what is found.
+        self._by_kind: dict[AdjustmentKind, list[Adjustment]] = {}
+        for record in self.adjustments:
+            self._by_kind.setdefault(record.kind, []).append(record)
+        self._ruling: dict[tuple[AdjustmentKind, str, date], Adjustment | None] = {}
+        self._segments: dict[tuple[AdjustmentKind, str, QtaSplit, date], tuple[Segment, ...]] = {}
+
+    def in_force(self, kind: AdjustmentKind, plan: Plan, day: date) -> Adjustment | None:
+        """As `adjustments.in_force`, at the site's place."""
+        if kind not in self._by_kind:
+            return None
+        key = (kind, plan.category, day)
+        if key not in self._ruling:
+            self._ruling[key] = in_force(self._by_kind[kind], kind, plan=plan, case=self.cases[0], day=day)
+        return self._ruling[key]
+
+    def segments_of(self, kind: AdjustmentKind, plan: Plan, case: BillingCase) -> tuple[Segment, ...]:
+        """As `adjustments.segments_of`.
+
+        Args:
+            kind: of the records.
+            plan: to be billed.
+            case: one of `cases`.
+        """
+        key = (kind, plan.category, plan.qta_split, case.period_start)
+        if key not in self._segments:
+            self._segments[key] = segments_of(self._by_kind.get(kind, ()), kind, plan=plan, case=case)
+        return self._segments[key]
