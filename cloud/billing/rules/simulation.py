@@ -171,9 +171,10 @@ def inputs_json(
     """
     later = [_dated(record) for record in later_versions or ()]
     dark = None if versions_without_solar is None else [_dated(record) for record in versions_without_solar]
-    last_plans = [_plan(dark[-1] if dark else plan_record, case), _plan(later[-1] if later else plan_record, case)]
+    first = _dated(plan_record)
+    last_plans = [_plan(dark[-1] if dark else first, case), _plan(later[-1] if later else first, case)]
     return {
-        "plan": _dated(plan_record),
+        "plan": first,
         "later_versions": later,
         "case": case_json(case),
         "adjustments": _adjustments_json(adjustments, last_plans, case),
