@@ -30,6 +30,8 @@ class Action(StrEnum):
     RULE_READ = "rule.read"
     RULE_WRITE = "rule.write"
     TARIFF_READ = "tariff.read"
+    TARIFF_WRITE = "tariff.write"
+    """Of no role: tariffs are everybody's, so the platform's super administrators keep them; see `authorize_platform`."""
     BILL_READ = "bill.read"
     BILL_CREATE = "bill.create"
     REPORT_READ = "report.read"
@@ -100,6 +102,19 @@ def authorize(principal: Principal, action: Action, organization_id: UUID) -> No
         raise NotFoundError
     if not is_allowed(role, action):
         raise _forbidden(action, role)
+
+
+def authorize_platform(principal: Principal, action: Action) -> None:
+    """Check an action on what all organisations share.
+
+    Raises:
+        ForbiddenError: for everybody but the platform's super administrators.
+    """
+    if not principal.is_super_admin:
+        raise ForbiddenError(
+            f"{action.value!r} changes what all organisations share; ask a super administrator of the platform.",
+            extra={"action": action.value},
+        )
 
 
 def may_assign(assigner: OrgMemberRole, role: OrgMemberRole) -> bool:

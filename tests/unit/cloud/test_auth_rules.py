@@ -2,7 +2,7 @@ from uuid import uuid4
 
 import pytest
 
-from cloud.auth.rules import ROLE_ACTIONS, Action, authorize, is_allowed, may_assign, scope_for
+from cloud.auth.rules import ROLE_ACTIONS, Action, authorize, authorize_platform, is_allowed, may_assign, scope_for
 from cloud.auth.schemas import Membership, Principal
 from cloud.core.errors import ForbiddenError, NotFoundError
 from shared.enums import OrgMemberRole
@@ -36,6 +36,7 @@ TABLE = {
     "rule.read": (O, A, M, V, I),
     "rule.write": (O, A, M),
     "tariff.read": (O, A, M, V),
+    "tariff.write": (),
     "bill.read": (O, A, M, V),
     "bill.create": (O, A, M),
     "report.read": (O, A, M, V),
@@ -92,6 +93,15 @@ def test_a_super_admin_may_everything_everywhere() -> None:
     for action in Action:
         authorize(boss, action, uuid4())
         assert scope_for(boss, action).covers(uuid4())
+
+
+def test_what_all_share_is_for_super_admins_alone() -> None:
+    authorize_platform(Principal(uuid4(), "b@example.com", is_super_admin=True), Action.TARIFF_WRITE)
+    owner = Principal(uuid4(), "o@example.com", memberships=(Membership(uuid4(), O),))
+    for person in (owner, Principal(uuid4(), "n@example.com")):
+        with pytest.raises(ForbiddenError, match="super administrator") as caught:
+            authorize_platform(person, Action.TARIFF_WRITE)
+        assert caught.value.extra == {"action": "tariff.write"}
 
 
 @pytest.mark.parametrize("assigner", OrgMemberRole)
