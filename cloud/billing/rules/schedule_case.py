@@ -91,9 +91,10 @@ def _key(schedule: Schedule, text: str) -> tuple[str, Key]:
     flow = rest.pop() if rest and rest[-1] in {EXPORT, BROUGHT} else IMPORT
     if name in names and (not rest or (len(rest) == 1 and rest[0].isdecimal() and flow != BROUGHT)):
         period = names.index(name)
-        tiers = len(schedule.energy[period].tiers)
-        tier = int(rest[0]) - 1 if rest else (0 if tiers == 1 else None)
-        if tier is None or 0 <= tier < tiers:
+        tops = schedule.energy[period].tops
+        # Units of the whole period are those of its one tier; one that ends is held against the units first.
+        tier = int(rest[0]) - 1 if rest else (0 if tops == (None,) else None)
+        if tier is None or 0 <= tier < len(tops):
             return flow, (period, tier)
     raise BillingError(
         f"schedule_units names {text!r}; periods of the tariff: {', '.join(names)} (with /1 for a tier, /{EXPORT} for exported, "

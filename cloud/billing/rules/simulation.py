@@ -246,14 +246,19 @@ def _plans(records: Iterable[Mapping[str, Any]], case: BillingCase) -> list[Plan
 
 def _without_case(case: BillingCase, dark: Mapping[str, Any]) -> BillingCase:
     peak, demand_kw = dark["consumed_peak_kwh"], dark.get("max_demand_kw")
+    by_period, by_demand_period = (
+        {key: Decimal(value) for key, value in (dark.get(name) or {}).items()} for name in _LATER_MAPPINGS
+    )
     return without_solar(
         replace(
             case,
             billed_units=units_of(dark["billed_units"]),
             max_demand_kw=case.max_demand_kw if demand_kw is None else Decimal(demand_kw),
+            schedule_demand_kw=by_demand_period or case.schedule_demand_kw,
         ),
         Decimal(dark["consumed_kwh"]),
         consumed_peak_kwh=None if peak is None else Decimal(peak),
+        consumed_units=by_period,
     )
 
 
