@@ -65,26 +65,29 @@ def _line(kind: LineKind, rate: int | None, units: int) -> Amount:
 
 def _slab_parts(bill: PreparedBill, units: int, index: int) -> list[tuple[int | None, int]]:
     """Rate and units of each portion."""
-    if bill.plan.rule is PricingRule.SINGLE_SLAB:
-        return [(bill.plan.rates[index], units)]
-    edges = (0, *bill.plan.tops[:index], units)
-    first = max(0, index - 1) if bill.plan.rule is PricingRule.ONE_PREVIOUS else 0
+    edges = [0, *bill.plan.tops[:index], units]
+    first = 0
     if bill.plan.rule is PricingRule.ONE_PREVIOUS:
-        edges = (*edges[:first], 0, *edges[first + 1 :])
+        first = max(0, index - 1)
+        edges[first] = 0
     return [(bill.plan.rates[k], edges[k + 1] - edges[k]) for k in range(first, index + 1)]
 
 
 def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amount] | None:
     """The energy lines; None when a rate that they need is not on record."""
+    rates = bill.plan.rates
     if bill.plan.rule is PricingRule.TOU:
-        parts = [(bill.plan.rates[0], units - peak), (bill.plan.rates[1], peak)]
-    elif bill.plan.rule is PricingRule.FLAT:
-        parts = [(bill.plan.rates[0], units)]
+        parts = [(rates[0], units - peak), (rates[1], peak)]
+    elif bill.plan.rule is PricingRule.FLAT or bill.plan.rule is PricingRule.SINGLE_SLAB:
+        parts = [(rates[slab], units)]
     else:
         parts = _slab_parts(bill, units, slab)
-    if any(rate is None for rate, _ in parts):
-        return None
-    return [_line(LineKind.ENERGY, rate, part) for rate, part in parts]
+    lines: list[Amount] = []
+    for rate, part in parts:
+        if rate is None:
+            return None
+        lines.append((LineKind.ENERGY, rounded(rate * part, PER_UNIT)))
+    return lines
 
 
 def _fixed(bill: PreparedBill, demand: int, past: Mapping[Month, int], *, slab: int) -> list[Amount]:
@@ -107,38 +110,44 @@ def _charges(bill: PreparedBill, units: BillUnits, billed: int, *, fuel_units: i
         basis = fuel_units if bill.fuel.on_its_month else billed
         lines.append((LineKind.FPA, None) if basis is None else _line(LineKind.FPA, bill.fuel.rate, basis))
     for kind, rate, days in bill.daily:
-        lines.append((kind, None if rate is None else rounded(rate * billed * days, PER_UNIT * bill.days)))
+        if rate is None or days == bill.days:
+            lines.append(_line(kind, rate, billed))
+        else:
+            lines.append((kind, rounded(rate * billed * days, PER_UNIT * bill.days)))
     if bill.plan.meter_rent:
         lines.append((LineKind.METER_RENT, bill.plan.meter_rent))
     return lines
 
 
 def _base(lines: list[Amount], kinds: frozenset[LineKind]) -> int:
-    return sum(amount for kind, amount in lines if amount is not None and kind in kinds)
+    return sum([amount for kind, amount in lines if amount and kind in kinds])
+
+
+def _percent_of(lines: list[Amount], kinds: frozenset[LineKind], percent: int | None) -> int | None:
+    return None if percent is None else rounded(_base(lines, kinds) * percent, PER_CENT)
 
 
 def _band(bands: tuple[PreparedBand, ...], value: int) -> PreparedBand | None:
-    return next((band for band in bands if band.top is None or value <= band.top), None)
+    for band in bands:
+        if band.top is None or value <= band.top:
+            return band
+    return None
 
 
 def _add_taxes(lines: list[Amount], bill: PreparedBill, billed: int) -> None:
-    for kind, percent, kinds in (
-        (LineKind.DUTY, bill.duty, bill.plan.duty_base),
-        (LineKind.GST, bill.gst, bill.plan.gst_base),
-    ):
-        if percent is not None:
-            rate = percent.value
-            lines.append((kind, None if rate is None else rounded(_base(lines, kinds) * rate, PER_CENT)))
+    plan = bill.plan
+    if bill.duty is not None:
+        lines.append((LineKind.DUTY, _percent_of(lines, plan.duty_base, bill.duty.value)))
+    if bill.gst is not None:
+        lines.append((LineKind.GST, _percent_of(lines, plan.gst_base, bill.gst.value)))
     if bill.municipal is not None:
         band = _band(bill.municipal, billed)
-        if band is None:
-            lines.append((LineKind.MUNICIPAL, None))
-        elif band.amount:
-            lines.append((LineKind.MUNICIPAL, band.amount))
+        if band is None or band.amount:
+            lines.append((LineKind.MUNICIPAL, None if band is None else band.amount))
     if bill.tv_fee:
         lines.append((LineKind.TV_FEE, bill.tv_fee))
     if bill.income_tax is not None:
-        base = _base(lines, bill.plan.income_tax_base)
+        base = _base(lines, plan.income_tax_base)
         band = _band(bill.income_tax, base)
         if band is not None and (band.amount or band.percent):
             part = band.amount * PER_CENT + (base - band.above) * band.percent
@@ -181,12 +190,13 @@ def bill_amounts(
     lines = _energy(bill, netted.billed, netted.billed_peak, slab=slab)
     if lines is None:
         return None
-    lack = bill.plan.least_energy - sum(amount or 0 for _, amount in lines)
-    if lack > 0:
-        lines.append((LineKind.MINIMUM, lack))
+    if bill.plan.least_energy:
+        lack = bill.plan.least_energy - sum([amount or 0 for _, amount in lines])
+        if lack > 0:
+            lines.append((LineKind.MINIMUM, lack))
     lines += _fixed(bill, units.demand, demands, slab=slab)
     lines += _charges(bill, units, netted.billed, fuel_units=billed.get(bill.fuel_month))
     _add_taxes(lines, bill, netted.billed)
     surplus = _add_credit(lines, bill, units, netted.surplus)
-    total = sum(amount for _, amount in lines if amount is not None)
+    total = sum([amount for _, amount in lines if amount])
     return BillAmounts(tuple(lines), total, netted.billed, surplus)
