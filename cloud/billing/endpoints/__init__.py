@@ -2,9 +2,11 @@
 
 from fastapi import APIRouter
 
-from cloud.billing.endpoints import ad_hoc, bills, tariffs
+from cloud.billing.endpoints import ad_hoc, bills, runs, tariffs
 
 router = APIRouter()
 router.include_router(tariffs.router)
 router.include_router(ad_hoc.router)
+router.include_router(projection.router)
 router.include_router(bills.router)
+router.include_router(runs.router)

@@ -8,7 +8,7 @@ from fastapi import Response
 from cloud.auth.rules import Action
 from cloud.billing.repository import bills as stored
 from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, BillSummary
-from cloud.billing.service import site_bills
+from cloud.billing.service import stored_bills
 from cloud.sites.deps import site_for
 from cloud.sites.schemas import SiteOut
 from cloud.web.deps import Conn, CurrentUser, Now, PageOf
@@ -30,7 +30,7 @@ async def create_bill(
     response: Response,
 ) -> BillOut:
     """Work out the bill of a period from the site's readings, with and without solar, and store it."""
-    bill = await site_bills.create_bill(conn, site, body, now=now, user_id=user.user_id)
+    bill = await stored_bills.create_bill(conn, site, body, now=now, user_id=user.user_id)
     set_etag(response, bill.version)
     response.headers["Location"] = f"{API}/sites/{site.id}/bills/{bill.id}"
     return bill
@@ -50,7 +50,7 @@ async def get_bill(
     bill_id: UUID, site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn, *, response: Response
 ) -> BillOut:
     """One bill, with every line explained."""
-    bill = await site_bills.get_bill(conn, site, bill_id)
+    bill = await stored_bills.get_bill(conn, site, bill_id)
     set_etag(response, bill.version)
     return bill
 
@@ -58,4 +58,4 @@ async def get_bill(
 @router.get("/sites/{site_id}/bills/{bill_id}/check")
 async def check_bill(bill_id: UUID, site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn) -> BillCheck:
     """Compute the bill again from its stored inputs: the same hash says that nothing about it has changed."""
-    return await site_bills.check_bill(conn, site, bill_id)
+    return await stored_bills.check_bill(conn, site, bill_id)

@@ -24,6 +24,16 @@ async def add_bill(conn: AsyncConnection, values: Mapping[str, Any]) -> UUID:
     return bill_id
 
 
+async def replace_bill(conn: AsyncConnection, former_id: UUID, values: Mapping[str, Any]) -> UUID:
+    """Store a bill that takes the place of another: of the same period and readings, with other values. The former one stays."""
+    table = BillingSimulation
+    kept = [
+        column for column in table.__table__.columns if column.name not in {"id", "created_at", "updated_at", "version"}
+    ]
+    row = (await conn.execute(select(*kept).where(table.id == former_id))).mappings().one()
+    return await add_bill(conn, {**row, **values, "replaces_id": former_id})
+
+
 async def same_bill(conn: AsyncConnection, site_id: UUID, content_hash: str) -> UUID | None:
     """A stored bill of the site with the same inputs and outputs."""
     table = BillingSimulation

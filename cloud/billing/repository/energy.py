@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.rules.energy import QuarterHour
 from cloud.telemetry.tables import EmissionFactor, TelemetryQuarterHour
 from shared.periods import Window
+
+QUARTER_S = 900
 
 
 async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Window) -> Sequence[QuarterHour]:
@@ -39,11 +41,17 @@ async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Windo
 
 @dataclass(frozen=True, slots=True)
 class WindowTotals:
-    """Sums over a window; None = not measured."""
+    """Sums over a window; None = not measured.
+
+    Attributes:
+        max_imported_wh: the largest import of a quarter-hour.
+        covered_seconds: with readings, or bridged by the counter of the import.
+    """
 
     consumed_wh: int | None
     imported_wh: int | None
     exported_wh: int | None
+    max_imported_wh: int | None
     covered_seconds: int
 
 
@@ -54,19 +62,20 @@ async def window_totals(conn: AsyncConnection, site_id: UUID, window: Window) ->
         func.sum(table.consumed_wh),
         func.sum(table.imported_wh),
         func.sum(table.exported_wh),
-        func.coalesce(func.sum(table.covered_seconds), 0),
+        func.max(table.imported_wh),
+        func.coalesce(func.sum(case((table.imported_bridged_wh > 0, QUARTER_S), else_=table.covered_seconds)), 0),
     ).where(
         table.site_id == site_id,
         table.device_id.is_(None),
         table.bucket >= window.start,
         table.bucket < window.end,
     )
-    consumed, imported, exported, covered = (await conn.execute(statement)).one()
+    consumed, imported, exported, highest, covered = (await conn.execute(statement)).one()
 
     def whole(value: Decimal | int | None) -> int | None:
         return None if value is None else int(value)
 
-    return WindowTotals(whole(consumed), whole(imported), whole(exported), int(covered))
+    return WindowTotals(whole(consumed), whole(imported), whole(exported), highest, int(covered))
 
 
 async def default_factor(conn: AsyncConnection, kind: str) -> Decimal:

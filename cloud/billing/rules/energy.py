@@ -38,6 +38,7 @@ class PeriodEnergy:
     Attributes:
         max_demand_kw: highest mean import of a quarter-hour.
         coverage_percent: seconds with readings of all seconds of the period.
+        consumed_max_demand_kw: highest mean consumption of a quarter-hour: the demand had everything been bought.
     """
 
     generated_kwh: Decimal | None
@@ -49,6 +50,7 @@ class PeriodEnergy:
     consumed_peak_kwh: Decimal | None
     max_demand_kw: Decimal | None
     coverage_percent: float
+    consumed_max_demand_kw: Decimal | None = None
 
 
 def period_window(first: date, last: date, zone: ZoneInfo) -> Window:
@@ -81,7 +83,10 @@ def period_energy(
     def peak_part(flow: Callable[[QuarterHour], int | None]) -> Decimal | None:
         return None if total(flow, rows) is None else total(flow, peak) or Decimal(0)
 
-    highest = max((row.imported_wh for row in rows if row.imported_wh is not None), default=None)
+    def demand_kw(flow: Callable[[QuarterHour], int | None]) -> Decimal | None:
+        highest = max((wh for row in rows if (wh := flow(row)) is not None), default=None)
+        return None if highest is None else Decimal(highest) * QUARTERS_PER_HOUR / WH_PER_KWH
+
     return PeriodEnergy(
         generated_kwh=total(lambda row: row.generated_wh, rows),
         consumed_kwh=total(lambda row: row.consumed_wh, rows),
@@ -90,6 +95,7 @@ def period_energy(
         imported_peak_kwh=peak_part(lambda row: row.imported_wh),
         exported_peak_kwh=peak_part(lambda row: row.exported_wh),
         consumed_peak_kwh=peak_part(lambda row: row.consumed_wh),
-        max_demand_kw=None if highest is None else Decimal(highest) * QUARTERS_PER_HOUR / WH_PER_KWH,
+        max_demand_kw=demand_kw(lambda row: row.imported_wh),
         coverage_percent=min(100.0, sum(row.covered_seconds for row in rows) / window.seconds * 100),
+        consumed_max_demand_kw=demand_kw(lambda row: row.consumed_wh),
     )

@@ -1,7 +1,6 @@
 """Shapes of bills."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -58,6 +57,8 @@ UnitsHistory = Annotated[
 ]
 """kWh billed by month: `{"2026-07": "608"}`."""
 
+_Surplus = Annotated[DecimalText, Field(ge=0, le=10_000_000)]
+
 MAX_PERIOD_DAYS = 92
 
 
@@ -71,8 +72,11 @@ class BillIn(BaseModel):
             protected. A month that is missing is taken from the readings where these are complete.
         units_history_without_solar: the same, had everything been bought; without it from the readings, else as `units_history`.
         export_scheme: of the connection's contract; without it by the installation date.
-        surplus_kwh_brought_forward: under net metering.
+        surplus_kwh_brought_forward: under net metering, of off-peak hours or of all; without it what the bill of the month before
+            carried.
+        surplus_peak_kwh_brought_forward: the same of peak hours.
         active_taxpayer: whether the consumer is on the active taxpayers' list.
+        prorated: the first or last bill of a connection: monthly amounts by the days of the period.
     """
 
     model_config = ConfigDict(
@@ -87,8 +91,10 @@ class BillIn(BaseModel):
     units_history: UnitsHistory = Field(default_factory=dict)
     units_history_without_solar: UnitsHistory = Field(default_factory=dict)
     export_scheme: Literal["none", "net_metering_2015", "net_billing_2026"] | None = None
-    surplus_kwh_brought_forward: Annotated[DecimalText, Field(ge=0, le=10_000_000)] = Decimal(0)
+    surplus_kwh_brought_forward: _Surplus | None = None
+    surplus_peak_kwh_brought_forward: _Surplus | None = None
     active_taxpayer: bool = True
+    prorated: bool = False
 
     @model_validator(mode="after")
     def _period_is_a_bill(self) -> Self:
@@ -105,7 +111,12 @@ class BillIn(BaseModel):
 
 
 class BillSummary(BaseModel):
-    """A bill in a list. Energy in kWh, money in PKR, as text."""
+    """A bill in a list. Energy in kWh, money in PKR, as text.
+
+    Attributes:
+        is_automatic: by the monthly run.
+        replaces_id: the bill that this one takes the place of: its readings, or the surplus it began with, have changed since.
+    """
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
@@ -124,6 +135,8 @@ class BillSummary(BaseModel):
     is_actual: bool
     coverage_percent: float | None
     content_hash: str | None
+    is_automatic: bool
+    replaces_id: UUID | None
     version: int
     created_at: AwareDatetime
 

@@ -158,7 +158,7 @@ async def test_a_time_of_use_tariff_splits_by_peak_hours(home: Home) -> None:
     slabs = {p["slab"]: Decimal(p["units"]) for p in made["bill_breakdown"]["slab_breakdown"]}
     assert slabs == {"off-peak": Decimal(2480), "peak": Decimal(496)}
     fixed = next(line for line in made["lines"] if line["kind"] == "fixed")
-    assert (fixed["quantity"], fixed["base"]) == ("15", "billing demand")
+    assert (fixed["quantity"], fixed["base"]) == ("15", "billing demand: 25 % of the sanctioned load of 60 kW")
 
 
 async def test_a_protected_home_that_used_too_much_is_billed_as_unprotected(home: Home) -> None:
@@ -212,7 +212,11 @@ async def test_a_tariff_that_changes_inside_the_period_is_said(home: Home) -> No
     await home.quarters(date(2026, 2, 1), date(2026, 2, 28), imported_wh=150_000, consumed_wh=150_000)
     made = await _create(home, period_start="2026-02-01", period_end="2026-02-28")
     assert "tariff_changed" in {w["code"] for w in made["warnings"]}
-    assert made["bill_breakdown"]["fixed_charges"] == "1500.00"
+    # No fixed charge until 11 February; from the 12th 300 per kW, for 17 of 28 days.
+    assert made["bill_breakdown"]["fixed_charges"] == "910.71"
+    assert [v["effective_from"] for v in made["inputs"]["later_versions"]] == ["2026-02-12"]
+    check = await home.api.call("GET", f"{home.bills}/{made['id']}/check", home.owner)
+    assert check.json()["same"] is True
 
 
 async def test_a_repeated_request_answers_the_same(home: Home) -> None:
