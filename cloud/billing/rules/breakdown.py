@@ -56,26 +56,27 @@ def bill_breakdown(bill: Bill) -> dict[str, Any]:
     `energy_charges`. A minimum charge is part of `energy_charges` and a row of its own, without units, among the slabs. A pending line
     counts 0 and is named in `pending`.
     """
-    taxes = bill.amount(*TAX_KINDS)
+    amounts, total = bill.amounts, bill.total_pkr
+    taxes = sum([amounts[kind] for kind in TAX_KINDS], ZERO)
     return {
-        "energy_charges": money_text(bill.amount(LineKind.ENERGY, LineKind.MINIMUM)),
+        "energy_charges": money_text(amounts[LineKind.ENERGY] + amounts[LineKind.MINIMUM]),
         "slab_breakdown": _slab_rows(bill),
-        "minimum_charge": money_text(bill.amount(LineKind.MINIMUM)),
-        "fixed_charges": money_text(bill.amount(LineKind.FIXED)),
-        "meter_rent": money_text(bill.amount(LineKind.METER_RENT)),
-        "fuel_price_adjustment": money_text(bill.amount(LineKind.FPA)),
-        "quarterly_tariff_adjustment": money_text(bill.amount(LineKind.QTA)),
-        "surcharges": money_text(bill.amount(LineKind.SURCHARGE)),
-        "electricity_duty": money_text(bill.amount(LineKind.DUTY)),
-        "gst": money_text(bill.amount(LineKind.GST)),
-        "tv_fee": money_text(bill.amount(LineKind.TV_FEE)),
-        "municipal_charge": money_text(bill.amount(LineKind.MUNICIPAL)),
-        "income_tax": money_text(bill.amount(LineKind.INCOME_TAX)),
-        "export_credit": money_text(-bill.amount(LineKind.EXPORT_CREDIT)),
-        "demand_charges": money_text(bill.amount(LineKind.DEMAND)),
-        "subtotal": money_text(bill.total_pkr - taxes),
+        "minimum_charge": money_text(amounts[LineKind.MINIMUM]),
+        "fixed_charges": money_text(amounts[LineKind.FIXED]),
+        "meter_rent": money_text(amounts[LineKind.METER_RENT]),
+        "fuel_price_adjustment": money_text(amounts[LineKind.FPA]),
+        "quarterly_tariff_adjustment": money_text(amounts[LineKind.QTA]),
+        "surcharges": money_text(amounts[LineKind.SURCHARGE]),
+        "electricity_duty": money_text(amounts[LineKind.DUTY]),
+        "gst": money_text(amounts[LineKind.GST]),
+        "tv_fee": money_text(amounts[LineKind.TV_FEE]),
+        "municipal_charge": money_text(amounts[LineKind.MUNICIPAL]),
+        "income_tax": money_text(amounts[LineKind.INCOME_TAX]),
+        "export_credit": money_text(-amounts[LineKind.EXPORT_CREDIT]),
+        "demand_charges": money_text(amounts[LineKind.DEMAND]),
+        "subtotal": money_text(total - taxes),
         "total_taxes": money_text(taxes),
-        "total_bill": money_text(bill.total_pkr),
+        "total_bill": money_text(total),
         "tariff": bill.plan_code,
         "bill_month": str(bill.bill_month),
         "billed_kwh": number_text(bill.billed_kwh),
@@ -100,12 +101,13 @@ def savings_breakdown(
         co2_kg_per_kwh: emission factor.
         co2_kg_per_tree: CO2 that one tree stands for.
     """
-    savings = without.total_pkr - with_solar.total_pkr
-    percent = savings / without.total_pkr * HUNDRED if without.total_pkr > 0 else ZERO
+    paid, spared = with_solar.total_pkr, without.total_pkr
+    savings = spared - paid
+    percent = savings / spared * HUNDRED if spared > 0 else ZERO
     co2_kg = generated_kwh * co2_kg_per_kwh
     return {
-        "bill_without_solar": money_text(without.total_pkr),
-        "bill_with_solar": money_text(with_solar.total_pkr),
+        "bill_without_solar": money_text(spared),
+        "bill_with_solar": money_text(paid),
         "total_savings": money_text(savings),
         "savings_percent": f"{percent.quantize(ONE_DECIMAL, rounding=ROUND_HALF_UP):f}",
         "export_income": money_text(-with_solar.amount(LineKind.EXPORT_CREDIT)),

@@ -332,12 +332,21 @@ class Bill:
 
     def amount(self, *kinds: LineKind) -> Decimal:
         """Sum of the amounts of these kinds of lines, PKR; a pending line has none."""
-        return sum((line.amount_pkr for line in self.lines if line.kind in kinds and line.amount_pkr is not None), ZERO)
+        return sum([line.amount_pkr for line in self.lines if line.kind in kinds and line.amount_pkr is not None], ZERO)
 
     @property
     def total_pkr(self) -> Decimal:
         """What is to be paid; negative = a credit balance."""
-        return self.amount(*LineKind)
+        return sum([line.amount_pkr for line in self.lines if line.amount_pkr is not None], ZERO)
+
+    @property
+    def amounts(self) -> dict[LineKind, Decimal]:
+        """Sums of the amounts by kind, PKR; every kind has one, 0 where there is no line or only a pending one."""
+        sums = dict.fromkeys(LineKind, ZERO)
+        for line in self.lines:
+            if line.amount_pkr is not None:
+                sums[line.kind] += line.amount_pkr
+        return sums
 
     @property
     def electricity_charges_pkr(self) -> Decimal:

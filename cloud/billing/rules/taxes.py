@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from cloud.billing.rules import labels
 from cloud.billing.rules.adjustments import in_force, is_exempt, pending_line
@@ -22,9 +23,10 @@ from cloud.billing.rules.money import ZERO, money_text, number_text, percent_of,
 def base_amount(lines: Iterable[Line], kinds: frozenset[LineKind]) -> Decimal:
     """Sum of the known amounts of these kinds. A credit for exports never enters a base, whatever the set says."""
     taxed = kinds - {LineKind.EXPORT_CREDIT}
-    return sum((line.amount_pkr for line in lines if line.kind in taxed and line.amount_pkr is not None), ZERO)
+    return sum([line.amount_pkr for line in lines if line.kind in taxed and line.amount_pkr is not None], ZERO)
 
 
+@lru_cache(maxsize=256)
 def _base_words(kinds: frozenset[LineKind]) -> str:
     return "on " + ", ".join(kind.value for kind in LineKind if kind in kinds)
 
