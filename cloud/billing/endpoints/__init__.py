@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from cloud.billing.endpoints import ad_hoc, bills, runs, tariffs
+from cloud.billing.endpoints import ad_hoc, bills, projection, runs, tariffs
 
 router = APIRouter()
 router.include_router(tariffs.router)

@@ -10,6 +10,22 @@ from cloud.billing.rules.model import Adjustment, AdjustmentKind, Plan, RateStat
 RECURRING = frozenset({AdjustmentKind.FCA, AdjustmentKind.QTA})
 """Set anew each month or quarter. Everything else that has an end was dropped, and does not come back."""
 _ONE_DAY = timedelta(days=1)
+
+
+class NoTariffError(BillingError):
+    """No version of the tariff is on record for a day.
+
+    Attributes:
+        category: of the tariff.
+        day: that no version rules.
+    """
+
+    def __init__(self, category: str, day: date) -> None:
+        super().__init__(f"no tariff of {category} is on record for {day}; nothing is invented in its place")
+        self.category = category
+        self.day = day
+
+
 HELD = "latest known rate, held"
 
 
@@ -47,7 +63,7 @@ def plans_in(plans: Iterable[Plan], first: date, last: date, *, category: str) -
         category: for the error.
 
     Raises:
-        BillingError: if no version begins before the period does.
+        NoTariffError: if no version begins before the period does.
     """
     begun = sorted((plan for plan in plans if _start(plan) <= last), key=_start)
     found = [plan for plan in begun if plan.effective_to is None or plan.effective_to >= first]
@@ -62,5 +78,5 @@ def plans_in(plans: Iterable[Plan], first: date, last: date, *, category: str) -
         )
         found.append(held)
     if not found or _start(found[0]) > first:
-        raise BillingError(f"no tariff of {category} is on record for {first}; nothing is invented in its place")
+        raise NoTariffError(category, first)
     return tuple(found)

@@ -254,7 +254,7 @@ def project_year(
     Raises:
         MissingInputError: if the energy of a month, or a value that a plan needs, is not known.
         RateUnknownError: if a rate is not on record.
-        BillingError: if no tariff is on record.
+        NoTariffError: if no tariff is on record.
     """
     energies = {month.month: month_energy(month, outlook) for month in months_from(first)}
     past = [first.back(n) for n in range(1, HISTORY_MONTHS + 1)]
