@@ -16,7 +16,7 @@ from cloud.billing.rules.charges import (
 )
 from cloud.billing.rules.demand import demand_warnings
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.export import Netting, assumptions_of, capacity_warnings, export_lines, net_units
+from cloud.billing.rules.export import Netting, assumptions_of, capacity_warnings, export_lines, levied_kwh, net_units
 from cloud.billing.rules.model import (
     Adjustment,
     AdjustmentKind,
@@ -56,15 +56,15 @@ class _Job:
         return self.stretches[-1].plan
 
 
-def _charge_lines(job: _Job, shares: Sequence[Share[SlabPortion]], units: Decimal) -> tuple[Line, ...]:
+def _charge_lines(job: _Job, shares: Sequence[Share[SlabPortion]], netting: Netting) -> tuple[Line, ...]:
     energy = energy_lines(shares)
     energy_pkr = sum((line.amount_pkr or ZERO for line in energy), ZERO)
     return (
         *energy,
         *minimum_lines(job.stretches, job.case, energy_pkr),
-        *fixed_lines(job.stretches, job.case, units),
+        *fixed_lines(job.stretches, job.case, netting.billed_kwh),
         *demand_lines(job.stretches, job.case),
-        *_levy_lines(job, units),
+        *_levy_lines(job, levied_kwh(job.case, netting)),
     )
 
 
@@ -94,8 +94,9 @@ def _with_taxes(job: _Job, charges: tuple[Line, ...], units: Decimal) -> tuple[L
 def _price(job: _Job, netting: Netting) -> Bill:
     units, case = netting.billed_kwh, job.case
     shares = energy_shares(job.stretches, units, peak_units=netting.billed_peak_kwh, days=case.days)
-    taxed = _with_taxes(job, _charge_lines(job, shares, units), units)
-    credit, carried = export_lines(job.plan, case=case, adjustments=job.adjustments, netting=netting)
+    taxed = _with_taxes(job, _charge_lines(job, shares, netting), units)
+    payable = sum((line.amount_pkr for line in taxed if line.amount_pkr is not None), ZERO)
+    credit, carried = export_lines(job.plan, case=case, adjustments=job.adjustments, netting=netting, payable=payable)
     return Bill(
         plan_code=job.plan.code,
         bill_month=case.month,

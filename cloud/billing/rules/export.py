@@ -25,14 +25,14 @@ from cloud.billing.rules.money import ZERO, number_text, round_pkr
 
 QUARTER_MONTHS = 3
 
+LEVIES_ON_NET = "Net metering: QTA and surcharges are charged on the units left after netting."
+LEVIES_ON_IMPORT = "Net metering: QTA and surcharges are charged on all units imported, as the case's terms say."
 NET_METERING_ASSUMPTIONS = (
-    "Net metering: FCA, QTA and surcharges are charged on the units left after netting.",
     "Net metering: the surplus is paid with the bills of March, June, September and December.",
     "Net metering: surplus units do not expire within the quarter.",
 )
-NET_BILLING_ASSUMPTIONS = (
-    "Net billing: the credit for exports is not limited to the bill; a negative total is a balance for the next bill.",
-)
+CREDIT_OPEN = "The credit for exports is not limited to the bill: a negative total is a balance for the next bill."
+CREDIT_LIMITED = "The credit for exports lowers the bill to zero at most, as the case's terms say; the rest lapses."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,12 @@ def net_units(case: BillingCase, *, by_hours: bool) -> Netting:
     return Netting(billed_peak + max(ZERO, off_peak), billed_peak, max(ZERO, -off_peak), max(ZERO, -peak))
 
 
+def levied_kwh(case: BillingCase, netting: Netting) -> Decimal:
+    """Units that the adjustments per kWh of this bill are on."""
+    netted = case.export_scheme is ExportScheme.NET_METERING_2015
+    return case.imported_kwh if netted and case.export_terms.levies_on_import else netting.billed_kwh
+
+
 def pays_surplus(case: BillingCase) -> bool:
     """Whether this bill closes a quarter."""
     return case.month.month % QUARTER_MONTHS == 0
@@ -93,8 +99,14 @@ class _Credit:
     units_words: str
 
 
+def _credited(amount: Decimal, case: BillingCase, payable: Decimal) -> tuple[Decimal, str]:
+    if not case.export_terms.credit_limited or amount <= payable:
+        return amount, ""
+    return max(ZERO, payable), ", limited to the bill"
+
+
 def _credit_line(
-    credit: _Credit, plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustment]
+    credit: _Credit, plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustment], payable: Decimal
 ) -> tuple[Line, ...]:
     record = in_force(adjustments, credit.kind, plan=plan, case=case, day=case.period_end)
     if record is not None and record.rate is not None:
@@ -104,16 +116,17 @@ def _credit_line(
     else:
         why = f"no export rate on record for {case.export_scheme.value}"
         return (pending_line(LineKind.EXPORT_CREDIT, credit.label, why=why, quantity=credit.units),)
+    amount, limit = _credited(round_pkr(rate * credit.units), case, payable)
     return (
         Line(
             kind=LineKind.EXPORT_CREDIT,
             label=credit.label.en,
-            amount_pkr=-round_pkr(rate * credit.units),
+            amount_pkr=-amount,
             quantity=credit.units,
             unit="kWh",
             rate=rate,
             base=credit.base,
-            formula=f"- {credit.units_words} × {number_text(rate)} PKR/kWh",
+            formula=f"- {credit.units_words} × {number_text(rate)} PKR/kWh{limit}",
             source=source,
             status=status,
             label_ur=credit.label.ur,
@@ -128,20 +141,28 @@ def _surplus_words(netting: Netting) -> str:
 
 
 def export_lines(
-    plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustment], netting: Netting
+    plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustment], netting: Netting, payable: Decimal
 ) -> tuple[tuple[Line, ...], Netting]:
-    """The credit line, and the netting with the surplus that is carried to the next bill."""
+    """The credit line, and the netting with the surplus that is carried to the next bill.
+
+    Args:
+        plan: its own rate counts where none is on record.
+        case: gives scheme, terms and exported units.
+        adjustments: dated records.
+        netting: units after the scheme.
+        payable: the bill's lines so far, PKR.
+    """
     if case.export_scheme is ExportScheme.NET_BILLING_2026:
         if not case.exported_kwh:
             return (), netting
         words = f"{number_text(case.exported_kwh)} kWh"
         kind = AdjustmentKind.EXPORT_NET_BILLING
         credit = _Credit(kind, labels.EXPORT_CREDIT, case.exported_kwh, "units exported", words)
-        return _credit_line(credit, plan, case=case, adjustments=adjustments), netting
+        return _credit_line(credit, plan, case=case, adjustments=adjustments, payable=payable), netting
     if case.export_scheme is ExportScheme.NET_METERING_2015 and netting.surplus_kwh and pays_surplus(case):
         kind, words = AdjustmentKind.EXPORT_NET_METERING, _surplus_words(netting)
         credit = _Credit(kind, labels.SURPLUS_PAID, netting.surplus_kwh, "surplus of the quarter", words)
-        lines = _credit_line(credit, plan, case=case, adjustments=adjustments)
+        lines = _credit_line(credit, plan, case=case, adjustments=adjustments, payable=payable)
         return lines, replace(netting, ledger_kwh=ZERO, ledger_peak_kwh=ZERO)
     return (), netting
 
@@ -162,8 +183,10 @@ def capacity_warnings(case: BillingCase) -> tuple[BillWarning, ...]:
 
 def assumptions_of(case: BillingCase) -> tuple[str, ...]:
     """What the scheme's part of the bill takes for granted."""
-    if case.export_scheme is ExportScheme.NET_METERING_2015:
-        return NET_METERING_ASSUMPTIONS
+    if case.export_scheme is ExportScheme.NONE:
+        return ("Exported units earn nothing: the site has no export scheme.",) if case.exported_kwh else ()
+    credit = CREDIT_LIMITED if case.export_terms.credit_limited else CREDIT_OPEN
     if case.export_scheme is ExportScheme.NET_BILLING_2026:
-        return NET_BILLING_ASSUMPTIONS
-    return ("Exported units earn nothing: the site has no export scheme.",) if case.exported_kwh else ()
+        return (credit,)
+    levies = LEVIES_ON_IMPORT if case.export_terms.levies_on_import else LEVIES_ON_NET
+    return (levies, *NET_METERING_ASSUMPTIONS, credit)

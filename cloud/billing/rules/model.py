@@ -37,6 +37,7 @@ __all__ = [
     "BillWarning",
     "BillingCase",
     "ExportScheme",
+    "ExportTerms",
     "FixedBasis",
     "Line",
     "LineKind",
@@ -174,6 +175,19 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportTerms:
+    """What the text of the law leaves open of an export scheme; the bill prints what it takes for granted.
+
+    Attributes:
+        levies_on_import: under net metering, QTA and surcharge are on all units imported, not on those left after netting.
+        credit_limited: a credit lowers the bill to zero at most and the rest lapses; otherwise a negative total is a balance.
+    """
+
+    levies_on_import: bool = False
+    credit_limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BillingCase:
     """What one bill is about.
 
@@ -195,6 +209,7 @@ class BillingCase:
         demand_history_kw: highest demand of earlier months, kW.
         prorated: first or last bill of a connection: slabs, fixed charge and minimum by the days of the period.
         installed_capacity_kw: of the solar system; net billing allows as much as the sanctioned load.
+        export_terms: of the export scheme.
         schedule_units: units by period of a scheduled tariff, kWh.
         schedule_demand_kw: highest demand by period of a scheduled tariff.
     """
@@ -219,6 +234,7 @@ class BillingCase:
     demand_history_kw: Mapping[Month, Decimal] = field(default_factory=dict)
     prorated: bool = False
     installed_capacity_kw: Decimal | None = None
+    export_terms: ExportTerms = ExportTerms()
     schedule_units: Mapping[str, Decimal] = field(default_factory=dict)
     schedule_demand_kw: Mapping[str, Decimal] = field(default_factory=dict)
 

@@ -12,7 +12,16 @@ from typing import Any
 from cloud.billing.rules.adjustments import applies
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown, fingerprint, line_json, savings_breakdown
-from cloud.billing.rules.model import Adjustment, AdjustmentKind, Bill, BillingCase, ExportScheme, Plan, RateStatus
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    Bill,
+    BillingCase,
+    ExportScheme,
+    ExportTerms,
+    Plan,
+    RateStatus,
+)
 from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of, plan_of
@@ -67,6 +76,7 @@ def case_json(case: BillingCase) -> dict[str, Any]:
         "bill_month": None if case.bill_month is None else str(case.bill_month),
         "phases": case.phases,
         "prorated": case.prorated,
+        "export_terms": asdict(case.export_terms),
         "demand_history_kw": _units_json(case.demand_history_kw),
         **{name: None if value is None else number_text(value) for name, value in numbers.items()},
         **{
@@ -93,6 +103,7 @@ def case_of(record: Mapping[str, Any]) -> BillingCase:
         bill_month=None if record["bill_month"] is None else Month.parse(record["bill_month"]),
         phases=record.get("phases"),
         prorated=record.get("prorated", False),
+        export_terms=ExportTerms(**(record.get("export_terms") or {})),
         demand_history_kw=units_of(record.get("demand_history_kw") or {}),
         **numbers,
     )

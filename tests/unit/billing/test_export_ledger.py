@@ -9,7 +9,16 @@ import pytest
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown
-from cloud.billing.rules.model import Bill, BillingCase, ExportScheme, LineKind, Plan
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    Bill,
+    BillingCase,
+    ExportScheme,
+    ExportTerms,
+    LineKind,
+    Plan,
+)
 from cloud.billing.rules.records import plan_of
 
 D = Decimal
@@ -80,7 +89,8 @@ def test_the_surplus_is_paid_at_the_rate_on_record() -> None:
 
 def _net_billing(**changes: Any) -> Bill:
     plan: Plan = plan_of({**RATES, "gst_percent": "18"}, code="tou", category="x", source="e")
-    return price_bill(plan, _case(9, export_scheme=ExportScheme.NET_BILLING_2026, exported_kwh=D(600), **changes))
+    given = {"exported_kwh": D(600), **changes}
+    return price_bill(plan, _case(9, export_scheme=ExportScheme.NET_BILLING_2026, **given))
 
 
 def test_net_billing_credits_every_unit_and_nets_none() -> None:
@@ -102,6 +112,28 @@ def test_more_solar_than_the_sanctioned_load(capacity: str | None, load: str | N
         sanctioned_load_kw=None if load is None else D(load),
     )
     assert [w.code for w in bill.warnings] == (["capacity_above_sanctioned_load"] if warned else [])
+
+
+def test_a_credit_that_may_not_exceed_the_bill() -> None:
+    bill = _net_billing(export_terms=ExportTerms(credit_limited=True))
+    assert _credits(bill) == [(D(600), D("-11800.00"), "- 600 kWh × 20 PKR/kWh, limited to the bill")]
+    assert bill.total_pkr == 0
+    assert any("the rest lapses" in words for words in bill.assumptions)
+    small = _net_billing(export_terms=ExportTerms(credit_limited=True), exported_kwh=D(100))
+    assert _credits(small) == [(D(100), D("-2000.00"), "- 100 kWh × 20 PKR/kWh")]
+
+
+def test_levies_on_what_was_imported_or_on_what_is_left() -> None:
+    surcharge = (Adjustment(AdjustmentKind.PHL, date(2026, 1, 1), None, "example", D(3)),)
+    exported = {"exported_kwh": D(250)}
+    left = price_bill(FLAT, _case(7, **exported), surcharge)
+    imported = price_bill(FLAT, _case(7, **exported, export_terms=ExportTerms(levies_on_import=True)), surcharge)
+    assert (left.amount(LineKind.SURCHARGE), imported.amount(LineKind.SURCHARGE)) == (D(150), D(900))
+    assert left.amount(LineKind.ENERGY) == imported.amount(LineKind.ENERGY) == D(1500)
+    assert left.assumptions != imported.assumptions
+    billing = {**exported, "export_scheme": ExportScheme.NET_BILLING_2026}
+    as_usual = price_bill(FLAT, _case(7, **billing, export_terms=ExportTerms(levies_on_import=True)), surcharge)
+    assert as_usual.amount(LineKind.SURCHARGE) == D(900)
 
 
 def test_without_solar_there_is_no_ledger() -> None:

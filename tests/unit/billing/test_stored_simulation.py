@@ -11,7 +11,7 @@ import pytest
 from cloud.billing.catalogue import Catalogue, PlanRecord, read_catalogue
 from cloud.billing.rules import labels
 from cloud.billing.rules.breakdown import fingerprint
-from cloud.billing.rules.model import BillingCase, ExportScheme
+from cloud.billing.rules.model import BillingCase, ExportScheme, ExportTerms
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 
@@ -22,6 +22,7 @@ LATER_KEYS = (
     "phases",
     "prorated",
     "demand_history_kw",
+    "export_terms",
     "schedule_units",
     "schedule_demand_kw",
 )
@@ -63,6 +64,7 @@ CASE = BillingCase(
     ledger_kwh=D(5),
     ledger_peak_kwh=D(3),
     phases=1,
+    export_terms=ExportTerms(levies_on_import=True),
     demand_history_kw={Month(2026, 1): D("2.5")},
     installed_capacity_kw=D(5),
     schedule_units={"day": D(10)},
