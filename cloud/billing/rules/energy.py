@@ -1,13 +1,15 @@
 """Energy of a billing period from the site's quarter-hours."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import compress
 from zoneinfo import ZoneInfo
 
 from cloud.billing.rules.tou import is_peak
-from shared.periods import Window, day_window
+from shared.periods import Window, day_window, quarter_hours
 
 WH_PER_KWH = Decimal(1000)
 QUARTERS_PER_HOUR = 4
@@ -58,9 +60,25 @@ def period_window(first: date, last: date, zone: ZoneInfo) -> Window:
     return Window(day_window(first, zone).start, day_window(last, zone).end)
 
 
-def _kwh(values: Iterable[int | None]) -> Decimal | None:
+@lru_cache(maxsize=256)
+def _peak_buckets(window: Window, zone: ZoneInfo, disco_provider: str) -> frozenset[datetime]:
+    """Quarter-hours of the window that begin in peak hours; kept for the next site of the company."""
+    return frozenset(bucket for bucket in quarter_hours(window) if is_peak(bucket.astimezone(zone), disco_provider))
+
+
+def _kwh(values: Sequence[int | None]) -> Decimal | None:
     known = [value for value in values if value is not None]
     return Decimal(sum(known)) / WH_PER_KWH if known else None
+
+
+def _peak_kwh(values: Sequence[int | None], peak: Sequence[bool]) -> Decimal | None:
+    """What of it lies in peak hours; 0 where only other hours were measured, None where none were."""
+    return _kwh(list(compress(values, peak))) or (None if _kwh(values) is None else Decimal(0))
+
+
+def _demand_kw(values: Sequence[int | None]) -> Decimal | None:
+    highest = max([value for value in values if value is not None], default=None)
+    return None if highest is None else Decimal(highest) * QUARTERS_PER_HOUR / WH_PER_KWH
 
 
 def period_energy(
@@ -75,27 +93,19 @@ def period_energy(
         disco_provider: decides the peak hours.
     """
     rows = list(quarters)
-    peak = [row for row in rows if is_peak(row.bucket.astimezone(zone), disco_provider)]
-
-    def total(flow: Callable[[QuarterHour], int | None], among: list[QuarterHour]) -> Decimal | None:
-        return _kwh(flow(row) for row in among)
-
-    def peak_part(flow: Callable[[QuarterHour], int | None]) -> Decimal | None:
-        return None if total(flow, rows) is None else total(flow, peak) or Decimal(0)
-
-    def demand_kw(flow: Callable[[QuarterHour], int | None]) -> Decimal | None:
-        highest = max((wh for row in rows if (wh := flow(row)) is not None), default=None)
-        return None if highest is None else Decimal(highest) * QUARTERS_PER_HOUR / WH_PER_KWH
-
+    peak_buckets = _peak_buckets(window, zone, disco_provider)
+    peak = [row.bucket in peak_buckets for row in rows]
+    imported, exported = [row.imported_wh for row in rows], [row.exported_wh for row in rows]
+    consumed = [row.consumed_wh for row in rows]
     return PeriodEnergy(
-        generated_kwh=total(lambda row: row.generated_wh, rows),
-        consumed_kwh=total(lambda row: row.consumed_wh, rows),
-        imported_kwh=total(lambda row: row.imported_wh, rows),
-        exported_kwh=total(lambda row: row.exported_wh, rows),
-        imported_peak_kwh=peak_part(lambda row: row.imported_wh),
-        exported_peak_kwh=peak_part(lambda row: row.exported_wh),
-        consumed_peak_kwh=peak_part(lambda row: row.consumed_wh),
-        max_demand_kw=demand_kw(lambda row: row.imported_wh),
-        coverage_percent=min(100.0, sum(row.covered_seconds for row in rows) / window.seconds * 100),
-        consumed_max_demand_kw=demand_kw(lambda row: row.consumed_wh),
+        generated_kwh=_kwh([row.generated_wh for row in rows]),
+        consumed_kwh=_kwh(consumed),
+        imported_kwh=_kwh(imported),
+        exported_kwh=_kwh(exported),
+        imported_peak_kwh=_peak_kwh(imported, peak),
+        exported_peak_kwh=_peak_kwh(exported, peak),
+        consumed_peak_kwh=_peak_kwh(consumed, peak),
+        max_demand_kw=_demand_kw(imported),
+        coverage_percent=min(100.0, sum([row.covered_seconds for row in rows]) / window.seconds * 100),
+        consumed_max_demand_kw=_demand_kw(consumed),
     )
