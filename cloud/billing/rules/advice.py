@@ -64,7 +64,7 @@ class Priced:
         Raises:
             BillingError: if it cannot be priced.
         """
-        return price_bill(self.plans[0] if len(self.plans) == 1 else self.plans, case, self.adjustments)
+        return price_bill(self.plans, case, self.adjustments)
 
     def bill_of(self, case: BillingCase, units: Decimal) -> Bill:
         """The bill that the case would have at so many billed units; see `with_units`.

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from cloud.billing.rules.consumer import checked_months
+from cloud.billing.rules.consumer import LIFELINE_KWH, LIFELINE_LOAD_KW, PROTECTED_KWH, checked_months
 from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
-
-LIFELINE_LOAD_KW = Decimal(1)
 
 
 class Family(StrEnum):
@@ -69,8 +67,8 @@ class _Limits:
 
 
 _LIMITS: Mapping[str, _Limits] = {
-    "residential_lifeline": _Limits(Family.HOME, up_to_kw=LIFELINE_LOAD_KW, single_phase=True, most_kwh=Decimal(100)),
-    "residential_protected": _Limits(Family.HOME, most_kwh=Decimal(200)),
+    "residential_lifeline": _Limits(Family.HOME, up_to_kw=LIFELINE_LOAD_KW, single_phase=True, most_kwh=LIFELINE_KWH),
+    "residential_protected": _Limits(Family.HOME, most_kwh=PROTECTED_KWH),
     "residential_unprotected": _Limits(Family.HOME),
     "residential_tou": _Limits(Family.HOME, from_kw=Decimal(5)),
     "commercial_a1": _Limits(Family.COMMERCIAL, below_kw=Decimal(5)),

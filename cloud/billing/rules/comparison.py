@@ -50,6 +50,7 @@ class Candidate:
     Attributes:
         versions: of the tariff, oldest first, with their days in force.
         instead: months that are billed by other versions: a home that used too much for its category.
+        instead_without: the same, had everything been bought.
         takes_exports: whether connections with an export scheme may be on it.
         refusal: why it cannot be chosen; it is not priced then.
     """
@@ -58,23 +59,40 @@ class Candidate:
     name: str
     versions: tuple[Plan, ...] = ()
     instead: Mapping[Month, tuple[Plan, ...]] = field(default_factory=dict)
+    instead_without: Mapping[Month, tuple[Plan, ...]] = field(default_factory=dict)
     takes_exports: bool = True
     refusal: Refusal | None = None
 
-    def versions_for(self, case: BillingCase) -> tuple[Plan, ...]:
-        """The versions that rule the case's period, oldest first.
+    def bill(self, period: ComparedPeriod, adjustments: Sequence[Adjustment]) -> Bill:
+        """The period's bill on this tariff.
 
         Raises:
-            NotOnRecordError: if a day of the period has none.
+            BillingError: if it cannot be priced.
         """
-        versions = self.instead.get(case.month, self.versions)
-        found = tuple(plan for plan in versions if _overlaps(plan, case.period_start, case.period_end))
-        bare = _first_bare_day(found, case)
-        if bare is not None:
-            raise NotOnRecordError(
-                f"No version of {self.name} is on record for {bare}; nothing is invented in its place."
-            )
-        return found
+        versions = self.instead.get(period.case.month, self.versions)
+        return price_bill(versions_for(versions, period.case, name=self.name), period.case, adjustments)
+
+    def bill_without(self, case: BillingCase, adjustments: Sequence[Adjustment]) -> Bill:
+        """The bill without solar.
+
+        Raises:
+            BillingError: if it cannot be priced.
+        """
+        versions = self.instead_without.get(case.month, self.versions)
+        return price_bill(versions_for(versions, case, name=self.name), case, adjustments)
+
+
+def versions_for(versions: Sequence[Plan], case: BillingCase, *, name: str) -> tuple[Plan, ...]:
+    """The versions of a tariff that rule the case's period, oldest first.
+
+    Raises:
+        NotOnRecordError: if a day of the period has none.
+    """
+    found = tuple(plan for plan in versions if _overlaps(plan, case.period_start, case.period_end))
+    bare = _first_bare_day(found, case)
+    if bare is not None:
+        raise NotOnRecordError(f"No version of {name} is on record for {bare}; nothing is invented in its place.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +173,6 @@ def weakest_status(bills: Iterable[Bill]) -> RateStatus:
     return max(found, key=_WEAKEST.index, default=RateStatus.VERIFIED)
 
 
-def _priced(candidate: Candidate, case: BillingCase, adjustments: Sequence[Adjustment]) -> Bill:
-    plans = candidate.versions_for(case)
-    return price_bill(plans[0] if len(plans) == 1 else plans, case, adjustments)
-
-
 def _hindrance(error: BillingError) -> Hindrance:
     if isinstance(error, NotOnRecordError):
         return Hindrance.NOT_ON_RECORD
@@ -176,9 +189,9 @@ def price_tariff(
         reason = "Connections with an export scheme cannot be on it."
         return RefusedTariff(candidate.category, candidate.name, Refusal(Hindrance.NO_EXPORT, reason))
     try:
-        bills = tuple(_priced(candidate, period.case, adjustments) for period in periods)
+        bills = tuple(candidate.bill(period, adjustments) for period in periods)
         dark = [period.without for period in periods if period.without is not None]
-        without = tuple(_priced(candidate, case, adjustments) for case in dark) if len(dark) == len(periods) else ()
+        without = tuple(candidate.bill_without(case, adjustments) for case in dark) if len(dark) == len(periods) else ()
     except BillingError as error:
         refusal = Refusal(_hindrance(error), str(error))
     else:
