@@ -1,6 +1,6 @@
 """What a year's bills cost: Solar Hub and NREL's PySAM on the same energy and a comparable tariff, in turns, in one process.
 
-    python -m tests.bench.bill [--rounds 40] [--bills 2000]
+    python -m tests.bench.bill [--rounds 40] [--bills 2000] [--sites 300]
 
 One site, one year of hours (and of quarter-hours), a tariff with two prices by time of use, a fixed charge, a demand charge and a credit
 for exports, with and without solar: 24 bills. PySAM's side is one `execute()` of Utilityrate5, with everything set before. Ours is
@@ -12,12 +12,14 @@ for exports, with and without solar: 24 bills. PySAM's side is one `execute()` o
 
 Before anything is timed the two sides' energy and demand charges are compared: they must agree within a paisa a month.
 `thirty_tariffs_ms` is a year under 30 tariffs, each made ready for it, from the units added up once. `bills_per_s_pure` are monthly
-bills as the worker makes them, from quarter-hours to the stored document, without the database.
+bills as the worker makes them, from quarter-hours to the stored document, without the database; `bills_per_s_worker` are the worker's
+own, one transaction each, against a real and durable PostgreSQL, of `--sites` homes (10,000 take some minutes).
 
 The last line is one JSON object. A ratio is our time by PySAM's: below 1 is faster.
 """
 
 import argparse
+import asyncio
 import json
 import statistics
 import time
@@ -28,7 +30,9 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import numpy as np
+from sqlalchemy import text
 
 from cloud.billing.catalogue import PlanRecord, read_catalogue
 from cloud.billing.rules.annual import AnnualUnits, IntArray, YearCalendar, annual_units, monthly_periods, year_calendar
@@ -49,6 +53,11 @@ from cloud.billing.rules.model import (
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import inputs_json, simulate
 from cloud.billing.rules.tou import is_peak
+from cloud.billing.service.monthly import bill_due, plan_bills
+from cloud.core.db import SYSTEM, Database
+from tests.bench.support.cpu import parent_of, server_cpu_s
+from tests.bench.support.homes import AFTER, make_homes
+from tests.bench.support.hub import Hub, running_hub
 from tests.bench.support.sam import Sam, SamTariff
 
 KARACHI = ZoneInfo("Asia/Karachi")
@@ -349,17 +358,62 @@ def monthly_figures(count: int) -> dict[str, float]:
     return {"bills_per_s_pure": round(count / taken, 1), "cpu_s_per_1000_bills_pure": round(cpu / count * 1000, 3)}
 
 
+async def worker_figures(sites: int) -> dict[str, float]:
+    """The monthly run as the worker makes it, against a real database: each site's bill in a transaction of its own."""
+    async with running_hub() as hub:
+        db = await Database.connect(hub.app_url)
+        started = time.perf_counter()
+        rows = await make_homes(hub, db, sites)
+        print(f"{sites:,} sites with {rows:,} quarter-hours made in {time.perf_counter() - started:.0f} s", flush=True)
+        postmaster = await postmaster_of(hub)
+        if (planned := await plan_bills(db, AFTER)) != sites:
+            raise RuntimeError(f"{planned} bills were planned for {sites} sites")
+        started, cpu, database_cpu = time.perf_counter(), time.process_time(), server_cpu_s(postmaster)
+        while await bill_due(db, AFTER):
+            pass
+        taken, cpu = time.perf_counter() - started, time.process_time() - cpu
+        database_cpu = server_cpu_s(postmaster) - database_cpu
+        async with db.transaction(SYSTEM) as conn:
+            made = await conn.scalar(
+                text("SELECT count(*) FROM billing_simulations WHERE estimated_bill_pkr IS NOT NULL")
+            )
+        await db.dispose()
+    if made != sites:
+        raise RuntimeError(f"{made} bills were made for {sites} sites")
+    print(f"{sites:,} monthly bills by one worker in {taken:.1f} s", flush=True)
+    return {
+        "worker_sites": sites,
+        "bills_per_s_worker": round(sites / taken, 1),
+        "cpu_s_per_1000_bills": round(cpu / sites * 1000, 2),
+        "database_cpu_s_per_1000_bills": round(database_cpu / sites * 1000, 2),
+    }
+
+
+async def postmaster_of(hub: Hub) -> int:
+    """PostgreSQL's first process."""
+    conn = await asyncpg.connect(hub.admin_url)
+    try:
+        return parent_of(await conn.fetchval("SELECT pg_backend_pid()"))
+    finally:
+        await conn.close()
+
+
 def main() -> None:
     """Run both sides and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="times that both sides do each year, in turns")
     parser.add_argument("--bills", type=int, default=2000, help="monthly bills made without the database")
+    parser.add_argument(
+        "--sites", type=int, default=300, help="sites whose month the worker bills; 0 = no database is started"
+    )
     arguments = parser.parse_args()
     figures: dict[str, float] = {}
     for step_minutes in (60, 15):
         figures |= annual_figures(step_minutes, arguments.rounds)
     figures |= thirty_tariffs(arguments.rounds)
     figures |= monthly_figures(arguments.bills)
+    if arguments.sites:
+        figures |= asyncio.run(worker_figures(arguments.sites))
     print(json.dumps(figures))
 
 
