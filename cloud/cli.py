@@ -23,8 +23,10 @@ from cloud.billing.commands.bill import bill
 from cloud.billing.commands.finance import finance
 from cloud.billing.commands.tariffs import tariffs
 from cloud.billing.commands.urdb import import_urdb
+from cloud.billing.loading import load_tariffs
+from cloud.billing.schemas.tariffs import LoadedTariffs
 from cloud.core.console import command_settings, explained
-from cloud.core.db import SYSTEM, Database
+from cloud.core.db import NOBODY, SYSTEM, Database
 from cloud.core.files import LocalFiles
 from cloud.core.migrate import upgrade
 from cloud.core.settings import Settings, load_settings
@@ -108,10 +110,15 @@ def scheduler() -> None:
 def migrate(
     revision: Annotated[str, typer.Option(help="Alembic revision to go up to.")] = "head",
 ) -> None:
-    """Bring the database to this version of the program (SOLARHUB_ADMIN_DATABASE_URL)."""
+    """Bring the database to this version of the program, with its tariff data (SOLARHUB_ADMIN_DATABASE_URL)."""
     with explained():
-        upgrade(load_settings().admin_url, revision)
+        settings = load_settings()
+        upgrade(settings.admin_url, revision)
         print(f"the database is at {revision}")
+        # Tariffs change with releases as tables do: a bill must not be made from the rates of the release before. At an older
+        # revision the tables may lack what the data needs.
+        if revision == "head":
+            print(asyncio.run(_load_tariffs(settings)).to_text())
 
 
 @app.command("create-admin")
@@ -302,6 +309,15 @@ def _ask_password() -> str:
         raise SolarHubError("there is nobody to ask for the password; set SOLARHUB_ADMIN_PASSWORD")
     answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     return answer
+
+
+async def _load_tariffs(settings: Settings) -> LoadedTariffs:
+    db = await Database.connect(settings.admin_url, pool_size=1, max_overflow=0, allow_privileged=True)
+    try:
+        async with db.transaction(NOBODY) as conn:
+            return await load_tariffs(conn)
+    finally:
+        await db.dispose()
 
 
 async def _check_database(settings: Settings) -> None:

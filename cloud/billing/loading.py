@@ -1,10 +1,13 @@
 """Brings the product's tariff data into the database; twice is once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +17,7 @@ from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, RateStatus
 from cloud.billing.rules.records import adjustment_of
 from cloud.billing.rules.simulation import adjustment_json
+from cloud.billing.rules.versions import Span, room_for
 from cloud.billing.schemas.tariffs import LoadedTariffs, TariffRates
 from cloud.core.discos import DiscoProvider
 
@@ -24,6 +28,7 @@ _UNITS = {
     AdjustmentKind.TV_FEE: "pkr_per_month",
     AdjustmentKind.INCOME_TAX: "pkr_by_amount",
 }
+_SCOPE_CHARS = 40
 _SCOPES = ("disco_providers", "provinces", "categories", "excluded_categories", "bands")
 
 Key = tuple[str, str, str, date]
@@ -52,14 +57,26 @@ def plan_rows(record: PlanRecord) -> Iterator[tuple[Key, dict[str, Any]]]:
         )
 
 
+def _short(words: Iterable[str]) -> str:
+    """Words of a scope in the 40 characters that its column has."""
+    joined = "+".join(sorted(words))
+    return (
+        joined
+        if len(joined) <= _SCOPE_CHARS
+        else f"{joined[: _SCOPE_CHARS - 9]}…{sha256(joined.encode()).hexdigest()[:8]}"
+    )
+
+
 def adjustment_row(record: Adjustment, *, province: str | None) -> tuple[Key, dict[str, Any]]:
     """Row of `tariff_adjustments` for one record (in one of its provinces)."""
     document = adjustment_json(record)
     if province is not None:
         document["provinces"] = [province]
-    only_disco = next(iter(record.disco_providers)) if len(record.disco_providers) == 1 else None
-    scope = province or only_disco or "all"
-    consumers = min(record.categories).partition("_")[0] if record.categories else "all"
+    scope = province or _short(record.disco_providers) or "all"
+    # One category is named; of several their group, since the product's records are for groups.
+    consumers = min(record.categories) if record.categories else "all"
+    if len(record.categories) > 1:
+        consumers = consumers.partition("_")[0]
     row = {
         "kind": record.kind.value,
         "scope": scope,
@@ -106,10 +123,11 @@ async def stored_catalogue(conn: AsyncConnection) -> Catalogue:
     Raises:
         BillingError: if a stored record is wrong.
     """
+    aside = {"id", "disco_provider", "origin"}
     alike: dict[tuple[object, ...], list[DiscoProvider]] = {}
     records: dict[tuple[object, ...], PlanRecord] = {}
     for (disco, *_), row in (await tariffs.stored_plans(conn)).items():
-        key = tuple(repr(value) for name, value in row.items() if name not in {"id", "disco_provider"})
+        key = tuple(repr(value) for name, value in row.items() if name not in aside)
         alike.setdefault(key, []).append(DiscoProvider(disco))
         records[key] = _record_of(row)
     plans = tuple(replace(records[key], disco_providers=tuple(sorted(discos))) for key, discos in alike.items())
@@ -125,9 +143,8 @@ async def stored_document(conn: AsyncConnection) -> dict[str, Any]:
     """What is in the database, as a tariff file would say it, with whatever is wrong in it."""
     plans = []
     for (disco, *_), row in (await tariffs.stored_plans(conn)).items():
-        entry = {
-            name: value for name, value in row.items() if name not in {"id", "disco_provider"} and value is not None
-        }
+        aside = {"id", "disco_provider", "origin"}
+        entry = {name: value for name, value in row.items() if name not in aside and value is not None}
         plans.append({"code": row["name"] or row["category"], **entry, "disco_providers": [disco]})
     adjustments = [
         {name: value for name, value in record.items() if value is not None}
@@ -160,8 +177,68 @@ def _plain(value: object) -> object:
     return value.normalize() if isinstance(value, Decimal) else value
 
 
+@dataclass(slots=True)
+class _Work:
+    """What loading has to do in one table."""
+
+    new: list[dict[str, Any]] = field(default_factory=list)
+    changed: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
+    unchanged: int = 0
+    kept: int = 0
+    in_the_way: list[str] = field(default_factory=list)
+
+
+def _work(
+    rows: Mapping[Key, dict[str, Any]], stored: Mapping[Key, Mapping[str, Any]], tariff: Callable[..., object]
+) -> _Work:
+    """Compare the product's rows with the stored ones.
+
+    Args:
+        rows: of the product.
+        stored: of the database.
+        tariff: what versions of the same thing have in common, of a key and a row.
+    """
+    # Rows of this installation's own, and any that the product's data no longer knows: what they rule, they go on ruling.
+    others: dict[object, list[Span]] = defaultdict(list)
+    for key, old in stored.items():
+        if old["origin"] == "own" or key not in rows:
+            others[tariff(key, old)].append(Span(old["effective_from"], old["effective_to"]))
+    work = _Work()
+    for key, row in sorted(rows.items(), key=lambda item: item[0]):
+        known = stored.get(key)
+        if known is not None and known["origin"] == "own":
+            work.kept += 1
+            continue
+        room = room_for(Span(row["effective_from"], row["effective_to"]), others[tariff(key, row)])
+        if room is None:
+            name = ", ".join(part for part in key[:3] if part not in {"all", "standard"})
+            work.in_the_way.append(
+                f"{name} from {key[3]} is not loaded: another record of this installation is in force on that day; end that one "
+                "the day before"
+            )
+            continue
+        wanted = {**row, "effective_to": room.last, "origin": "product"}
+        if known is None:
+            work.new.append(wanted)
+        elif _differs(known, wanted):
+            work.changed.append((known["id"], wanted))
+        else:
+            work.unchanged += 1
+    return work
+
+
+def _scope_of(key: Key, row: Mapping[str, Any]) -> object:
+    parameters = row["parameters"]
+    return key[0], *(
+        tuple(sorted(parameters.get(name) or ())) for name in ("disco_providers", "provinces", "categories")
+    )
+
+
 async def load_tariffs(conn: AsyncConnection, catalogue: Catalogue | None = None) -> LoadedTariffs:
-    """Add what is new in the tariff data and correct what has changed; records of other origin stay.
+    """Add what is new in the tariff data and correct what has changed.
+
+    What was added or corrected in this installation stays as it is: a version of the program's that it follows ends where it begins,
+    and one whose first day it rules is not loaded, which the answer says.
 
     Args:
         conn: of a transaction; any tenant context, tariffs belong to nobody.
@@ -171,28 +248,25 @@ async def load_tariffs(conn: AsyncConnection, catalogue: Catalogue | None = None
         BillingError: if the data is wrong; nothing is changed then.
     """
     data = catalogue or read_catalogue()
-    plans, adjustments = all_plan_rows(data), all_adjustment_rows(data)
+    rows, records = all_plan_rows(data), all_adjustment_rows(data)
     await tariffs.lock_tariffs(conn)
-    old_plans = await tariffs.stored_plans(conn)
-    old_adjustments = await tariffs.stored_adjustments(conn)
-    changed_plans = {key for key in plans.keys() & old_plans.keys() if _differs(old_plans[key], plans[key])}
-    changed = {
-        key for key in adjustments.keys() & old_adjustments.keys() if _differs(old_adjustments[key], adjustments[key])
-    }
+    plans = _work(rows, await tariffs.stored_plans(conn), lambda key, _row: key[:3])
+    adjustments = _work(records, await tariffs.stored_adjustments(conn), _scope_of)
     # Corrections first: a new version may begin only when the one before has been given its end.
-    for key in sorted(changed_plans):
-        await tariffs.change_plan(conn, old_plans[key]["id"], plans[key])
-    for key in sorted(changed):
-        await tariffs.change_adjustment(conn, old_adjustments[key]["id"], adjustments[key])
-    new_plans = [plans[key] for key in sorted(plans.keys() - old_plans.keys())]
-    new_adjustments = [adjustments[key] for key in sorted(adjustments.keys() - old_adjustments.keys())]
-    await tariffs.add_plans(conn, new_plans)
-    await tariffs.add_adjustments(conn, new_adjustments)
+    for plan_id, row in plans.changed:
+        await tariffs.change_plan(conn, plan_id, row)
+    for record_id, row in adjustments.changed:
+        await tariffs.change_adjustment(conn, record_id, row)
+    await tariffs.add_plans(conn, plans.new)
+    await tariffs.add_adjustments(conn, adjustments.new)
     return LoadedTariffs(
-        plans_added=len(new_plans),
-        plans_changed=len(changed_plans),
-        plans_unchanged=len(plans) - len(new_plans) - len(changed_plans),
-        adjustments_added=len(new_adjustments),
-        adjustments_changed=len(changed),
-        adjustments_unchanged=len(adjustments) - len(new_adjustments) - len(changed),
+        plans_added=len(plans.new),
+        plans_changed=len(plans.changed),
+        plans_unchanged=plans.unchanged,
+        plans_kept=plans.kept,
+        adjustments_added=len(adjustments.new),
+        adjustments_changed=len(adjustments.changed),
+        adjustments_unchanged=adjustments.unchanged,
+        adjustments_kept=adjustments.kept,
+        in_the_way=(*plans.in_the_way, *adjustments.in_the_way),
     )

@@ -23,6 +23,9 @@ from cloud.core.discos import DiscoProvider
 
 BILL_ORIGINS = ("simulated", "entered")
 RUN_STATES = ("due", "billed", "skipped")
+TARIFF_ORIGINS = ("product", "own")
+"""`product`: from the data that comes with the program, which keeps it up to date; `own`: added or corrected here, and left alone by it."""
+
 RATE_STATUSES = ("verified", "derived", "estimated", "pending")
 
 
@@ -49,6 +52,7 @@ class TariffPlan(HasId, Tracked, Base):
         effective_to: last day in force; None = until further notice.
         rates: as `cloud.billing.schemas.TariffRates`.
         source: the S.R.O. or other document that the rates were taken from.
+        origin: one of `TARIFF_ORIGINS`.
     """
 
     __tablename__ = "tariff_plans"
@@ -66,6 +70,7 @@ class TariffPlan(HasId, Tracked, Base):
         CheckConstraint("effective_to >= effective_from", name="period_ascends"),
         one_of("disco_provider", DiscoProvider),
         one_of("status", RATE_STATUSES),
+        one_of("origin", TARIFF_ORIGINS),
     )
 
     disco_provider: Mapped[str] = mapped_column(String(20))
@@ -79,6 +84,7 @@ class TariffPlan(HasId, Tracked, Base):
     supports_tou: Mapped[bool] = mapped_column(server_default=text("false"))
     source: Mapped[str] = mapped_column(String(500), server_default="")
     status: Mapped[str] = mapped_column(String(20), server_default="verified")
+    origin: Mapped[str] = mapped_column(String(20), server_default="own")
 
 
 class TariffAdjustment(HasId, Tracked, Base):
@@ -92,6 +98,7 @@ class TariffAdjustment(HasId, Tracked, Base):
         effective_to: last day; None = until further notice.
         rate: in `unit`; None = not announced yet: a bill shows the line as pending.
         parameters: exclusions, steps, and whatever else the kind needs.
+        origin: one of `TARIFF_ORIGINS`.
     """
 
     __tablename__ = "tariff_adjustments"
@@ -102,6 +109,7 @@ class TariffAdjustment(HasId, Tracked, Base):
             "(rate IS NULL) = (status = 'pending') OR parameters <> '{}'::jsonb", name="pending_without_rate"
         ),
         one_of("status", RATE_STATUSES),
+        one_of("origin", TARIFF_ORIGINS),
     )
 
     kind: Mapped[str] = mapped_column(String(40))
@@ -114,6 +122,7 @@ class TariffAdjustment(HasId, Tracked, Base):
     parameters: Mapped[JsonObject] = mapped_column(server_default=text("'{}'::jsonb"))
     source: Mapped[str] = mapped_column(String(500), server_default="")
     status: Mapped[str] = mapped_column(String(20), server_default="verified")
+    origin: Mapped[str] = mapped_column(String(20), server_default="own")
 
 
 class BillingSimulation(HasId, Tracked, Base):

@@ -40,8 +40,10 @@ Company = Annotated[
 def tariffs_load() -> None:
     """Bring the tariff data of this version of the program into the database; doing it again changes nothing."""
     with explained():
-        counts = asyncio.run(_with_database(command_settings(), load_tariffs)).model_dump()
-        typer.echo(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
+        loaded = asyncio.run(_with_database(command_settings(), load_tariffs))
+        typer.echo(loaded.to_text())
+    if loaded.in_the_way:
+        raise typer.Exit(1)
 
 
 @tariffs.command("list")

@@ -26,6 +26,7 @@ _RECORD = (
     TariffAdjustment.parameters,
     TariffAdjustment.source,
     TariffAdjustment.status,
+    TariffAdjustment.origin,
     TariffAdjustment.version,
 )
 

@@ -128,6 +128,7 @@ async def stored_plans(conn: AsyncConnection) -> dict[tuple[str, str, str, date]
         TariffPlan.supports_tou,
         TariffPlan.source,
         TariffPlan.status,
+        TariffPlan.origin,
     )
     rows = (await conn.execute(select(*columns))).mappings()
     return {(r["disco_provider"], r["category"], r["variant"], r["effective_from"]): dict(r) for r in rows}
@@ -147,6 +148,7 @@ async def stored_adjustments(conn: AsyncConnection) -> dict[tuple[str, str, str,
         TariffAdjustment.parameters,
         TariffAdjustment.source,
         TariffAdjustment.status,
+        TariffAdjustment.origin,
     )
     rows = (await conn.execute(select(*columns))).mappings()
     return {(r["kind"], r["scope"], r["consumers"], r["effective_from"]): dict(r) for r in rows}

@@ -57,6 +57,20 @@ def overlapping(spans: Iterable[Span]) -> tuple[tuple[Span, Span], ...]:
     return tuple(pair for pair in pairwise(sorted(spans, key=_start)) if pair[0].overlaps(pair[1]))
 
 
+def room_for(span: Span, others: Iterable[Span]) -> Span | None:
+    """What is left of a version where others take precedence: from its first day to the day before one of them begins.
+
+    Returns:
+        None if its first day is taken.
+    """
+    taken = list(others)
+    if any(other.covers(span.first) for other in taken):
+        return None
+    starts = [other.first - ONE_DAY for other in taken if other.first > span.first]
+    ends = [day for day in (span.last, *starts) if day is not None]
+    return Span(span.first, min(ends, default=None))
+
+
 def unknown_rates(rates: Mapping[str, Any]) -> tuple[str, ...]:
     """What a version of a tariff leaves open, in words; a bill that needs it says so.
 
@@ -121,7 +135,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _leaf(item: object, name: str) -> dict[str, str]:
-    if item is None:
+    if item is None or item == "":
         return {}
     if isinstance(item, Mapping):
         return _flat(item, f"{name}.")

@@ -43,8 +43,13 @@ class TariffBody(TariffIn):
 
 
 class TariffVersion(TariffOut):
-    """One version of a tariff at one company, as it can be changed."""
+    """One version of a tariff at one company, as it can be changed.
 
+    Attributes:
+        origin: `product` (the program keeps it up to date) or `own` (added or corrected here; the program leaves it alone).
+    """
+
+    origin: str
     version: int
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -111,6 +116,7 @@ class AdjustmentOut(BaseModel):
         provinces: these provinces only; empty = all.
         categories: these tariff categories only; empty = all.
         excluded_categories: tariff categories that never pay it.
+        origin: `product` or `own`, as of a tariff.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,6 +134,7 @@ class AdjustmentOut(BaseModel):
     excluded_categories: tuple[str, ...] = ()
     source: str
     status: str
+    origin: str
     version: int
 
 

@@ -116,11 +116,26 @@ class TariffOut(BaseModel):
 
 
 class LoadedTariffs(BaseModel):
-    """What loading the product's tariff data changed."""
+    """What loading the product's tariff data changed.
+
+    Attributes:
+        plans_kept: versions that were corrected in this installation, and stay as they are.
+        adjustments_kept: likewise.
+        in_the_way: what could not be loaded, and why, in words.
+    """
 
     plans_added: int = 0
     plans_changed: int = 0
     plans_unchanged: int = 0
+    plans_kept: int = 0
     adjustments_added: int = 0
     adjustments_changed: int = 0
     adjustments_unchanged: int = 0
+    adjustments_kept: int = 0
+    in_the_way: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """The counts, and below them what could not be loaded."""
+        counts = self.model_dump(exclude={"in_the_way"})
+        line = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items())
+        return "\n".join((line, *self.in_the_way))

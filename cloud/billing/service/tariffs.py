@@ -75,7 +75,7 @@ async def add_tariff(conn: AsyncConnection, user: Principal, body: TariffBody) -
     _check_rates(rates, category=body.category, supports_tou=body.supports_tou)
     span = Span(body.effective_from, body.effective_to)
     ended = await _end_previous(conn, body) if body.ends_previous else None
-    values = {**body.model_dump(exclude={"ends_previous", "rates"}), "rates": rates}
+    values = {**body.model_dump(exclude={"ends_previous", "rates"}), "rates": rates, "origin": "own"}
     others = await stored.versions_of(conn, body.disco_provider, body.category, body.variant)
     _check_free(others, span)
     try:
@@ -108,6 +108,8 @@ async def change_tariff(
     values = body.model_dump(exclude_unset=True, exclude={"rates"})
     if body.rates is not None:
         values["rates"] = body.rates.to_json()
+    if values:
+        values["origin"] = "own"
     span = Span(current.effective_from, values.get("effective_to", current.effective_to))
     _check_change(current, values, span)
     others = await stored.versions_of(conn, current.disco_provider, current.category, current.variant)
@@ -281,7 +283,7 @@ async def _add_record(conn: AsyncConnection, body: AdjustmentBody) -> UUID:
     _, row = adjustment_row(adjustment_of(entry), province=body.provinces[0] if body.provinces else None)
     try:
         async with conn.begin_nested():
-            return await stored.add_record(conn, row)
+            return await stored.add_record(conn, {**row, "origin": "own"})
     except IntegrityError as error:
         raise _unexpected(error) from error
 

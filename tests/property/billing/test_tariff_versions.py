@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.rules.versions import Span, changes, gaps_between, overlapping, unknown_rates, written
+from cloud.billing.rules.versions import Span, changes, gaps_between, overlapping, room_for, unknown_rates, written
 
 START = date(2026, 1, 1)
 
@@ -110,3 +110,16 @@ def test_slabs_are_compared_by_their_units() -> None:
         "slabs.> 100.rate_per_kwh: no longer given (was 2)",
         "slabs.> 100: without values (was not given)",
     ]
+
+
+@given(spans(), st.lists(spans(), max_size=6))
+def test_what_takes_precedence_is_never_overlapped(span: Span, others: list[Span]) -> None:
+    room = room_for(span, others)
+    if any(other.covers(span.first) for other in others):
+        assert room is None
+        return
+    assert room is not None
+    assert room.first == span.first
+    assert not any(room.overlaps(other) for other in others)
+    # Not shorter than it must be: it ends where the span does, or the day before another one begins.
+    assert room.last == span.last or room.last in {other.first - timedelta(days=1) for other in others}
