@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.alerts.service import sweep_no_data
 from cloud.auth.service import sweep_expired_sessions
+from cloud.billing import tasks as billing_tasks
 from cloud.core.db import DRIVER_ERRORS, SYSTEM, ensure_partitions
 from cloud.core.jobs import JobContext
 from cloud.core.log import get_logger
@@ -87,6 +88,8 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("storage.closed_days", 3_600, storage_tasks.pack),
     Sweep("storage.retention", 3_600, storage_tasks.retain),
     Sweep("alerts.silent_devices", 2, _silent_devices),
+    Sweep("billing.due", 600, billing_tasks.sweep_due),
+    Sweep("billing.changed", 3_600, billing_tasks.sweep_changed),
     Sweep("reports.waiting", 30, sweep_waiting),
     Sweep("reports.expired", 3_600, sweep_expired),
 )

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 
+from cloud.billing.tasks import TASKS as BILLING_TASKS
 from cloud.core.db import Database
 from cloud.core.files import LocalFiles
 from cloud.core.jobs import JobContext, RedisJobs, Task, make_broker, make_worker
@@ -18,6 +19,7 @@ _log = get_logger(__name__)
 
 TASKS: tuple[Task, ...] = (
     *TELEMETRY_TASKS,
+    *BILLING_TASKS,
     *REPORT_TASKS,
 )
 """Everything that may be asked for; one line per domain."""

@@ -113,18 +113,18 @@ async def _with_another_surplus(
     if (case.ledger_kwh, case.ledger_peak_kwh) == (carried.off_peak_kwh, carried.peak_kwh):
         return None
     case = replace(case, ledger_kwh=carried.off_peak_kwh, ledger_peak_kwh=carried.peak_kwh)
-    note = {
-        "code": "surplus_changed",
-        "message": f"The bill of {month.back(1)} was worked out again: this one begins with another surplus than the bill it replaces.",
-    }
-    warnings = [
-        warning
-        for warning in former.inputs["warnings"]
-        if warning["code"] not in {"surplus_changed", "surplus_unknown"}
-    ]
-    inputs = {**former.inputs, "case": case_json(case), "warnings": [*warnings, note]}
+    warnings = [warning for warning in former.inputs["warnings"] if warning["code"] != "surplus_unknown"]
+    inputs = {**former.inputs, "case": case_json(case), "warnings": warnings}
     simulation = simulate(inputs)
-    bill_id = await bills.replace_bill(conn, former.id, simulated_columns(inputs, simulation))
+    columns = simulated_columns(inputs, simulation)
+    # Beside the inputs, not among them: worked out from its readings, the same bill comes out with the same hash.
+    columns["warnings"] = [*simulation.warnings, _changed_note(month)]
+    bill_id = await bills.replace_bill(conn, former.id, columns)
     await runs.follow(conn, site.id, former.id, bill_id)
     made = await bills.get_bill(conn, site.id, bill_id)
     return None if made is None else (made, simulation)
+
+
+def _changed_note(month: Month) -> dict[str, str]:
+    message = f"The bill of {month.back(1)} was worked out again: this one begins with another surplus than the bill it takes the place of."
+    return {"code": "surplus_changed", "message": message}
