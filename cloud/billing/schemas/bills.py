@@ -116,6 +116,7 @@ class BillSummary(BaseModel):
     Attributes:
         is_automatic: by the monthly run.
         replaces_id: the bill that this one takes the place of: its readings, or the surplus it began with, have changed since.
+        origin: `simulated` here, or `entered` from the paper bill: then `estimated_bill_pkr` is what the paper says of the period.
     """
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
@@ -137,6 +138,7 @@ class BillSummary(BaseModel):
     content_hash: str | None
     is_automatic: bool
     replaces_id: UUID | None
+    origin: Literal["simulated", "entered"]
     version: int
     created_at: AwareDatetime
 

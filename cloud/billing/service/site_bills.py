@@ -224,7 +224,9 @@ def _case(ask: _Ask, history: History, brought: surplus.Brought) -> BillingCase:
     )
 
 
-async def simulate_site_bill(conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime) -> SiteBill:
+async def simulate_site_bill(
+    conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime, measured: MeasuredEnergy | None = None
+) -> SiteBill:
     """Work out the bill of a site and period from its readings; nothing is stored.
 
     Args:
@@ -232,6 +234,7 @@ async def simulate_site_bill(conn: AsyncConnection, site: SiteOut, body: BillIn,
         site: whose configuration names company, category and sanctioned load.
         body: the period, and what the readings cannot tell.
         now: the present moment.
+        measured: energy to be billed instead of that of the readings: what a paper bill says.
 
     Raises:
         SetUpMissingError: if the configuration lacks what the tariff needs.
@@ -244,8 +247,9 @@ async def simulate_site_bill(conn: AsyncConnection, site: SiteOut, body: BillIn,
     today = day_of(now, zone_of(site.timezone))
     if body.period_start > today:
         raise PeriodNotStartedError(f"The period begins on {body.period_start}, after today ({today}).")
-    window = window_of(site, body.period_start, body.period_end)
-    measured = await measured_energy(conn, site, window, disco=disco, now=now)
+    if measured is None:
+        window = window_of(site, body.period_start, body.period_end)
+        measured = await measured_energy(conn, site, window, disco=disco, now=now)
     scheme, notes = export_scheme_of(
         named=body.export_scheme,
         net_metering_enabled=site.configuration.net_metering_enabled,

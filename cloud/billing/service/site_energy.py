@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.problems import EnergyMissingError
+from cloud.billing.repository import actual, runs
 from cloud.billing.repository import energy as store
-from cloud.billing.repository import runs
 from cloud.billing.rules.cycle import bill_period
 from cloud.billing.rules.energy import QUARTERS_PER_HOUR, PeriodEnergy, period_energy, period_window
 from cloud.billing.rules.gaps import (
@@ -169,7 +169,9 @@ async def history_of(
     told_without_solar: Mapping[Month, Decimal],
     netted: bool,
 ) -> History:
-    """Units and demand of earlier months: as told, else of the month's own bill, else from its readings where these are complete.
+    """Units and demand of earlier months: as told, else of the month's paper bill, else of the bill made here, else from its readings.
+
+    Readings count where they are complete.
 
     Args:
         conn: a transaction that sees the site.
@@ -183,7 +185,8 @@ async def history_of(
     billed, without = dict(told), {**told, **told_without_solar}
     demand_kw: dict[Month, Decimal] = {}
     notes = []
-    stored = {row.month: row for row in await runs.billed_months(conn, site.id, asked)}
+    entered = {row.month: row for row in await actual.entered_months(conn, site.id, asked)}
+    stored = {row.month: row for row in await runs.billed_months(conn, site.id, asked)} | entered
     for month in asked:
         bill = stored.get(month)
         found = bill or await _from_readings(conn, site, month, netted=netted)
@@ -194,11 +197,14 @@ async def history_of(
         if month not in billed:
             billed[month] = found.billed_kwh
             without.setdefault(month, found.consumed_kwh)
-            notes.append(_note(month, found.billed_kwh, is_bill=bill is not None))
+            notes.append(_note(month, found.billed_kwh, is_bill=bill is not None, is_entered=month in entered))
     return History(billed, without, demand_kw, tuple(notes))
 
 
-def _note(month: Month, kwh: Decimal, *, is_bill: bool) -> BillWarning:
+def _note(month: Month, kwh: Decimal, *, is_bill: bool, is_entered: bool) -> BillWarning:
+    if is_entered:
+        message = f"Units of {month} ({number_text(kwh)} kWh) are those of the paper bill that was entered."
+        return BillWarning("history_from_entered_bill", message)
     if is_bill:
         message = f"Units of {month} ({number_text(kwh)} kWh) are those of that month's bill as worked out here."
         return BillWarning("history_from_bill", message)
