@@ -90,6 +90,11 @@ def _with_known_header(text: str) -> str:
     return ",".join(_COLUMN_OF.get(name, name) for name in names) + "\n" + rest
 
 
+def _place(field: str, error: IntervalError) -> str:
+    # Rows inline were written under a header line of their own.
+    return f"intervals.{error.line - 2}" if field == "intervals" and error.line and error.line > 1 else field
+
+
 def read_intervals(case: CaseFile, csv_text: str | None) -> tuple[Interval, ...] | None:
     """The case's intervals in order of time; None when it has none.
 
@@ -109,7 +114,8 @@ def read_intervals(case: CaseFile, csv_text: str | None) -> tuple[Interval, ...]
     try:
         return parse_intervals_csv(_with_known_header(text), zone=zone_of(case.time_zone))
     except IntervalError as error:
-        raise CaseError(field, f"{field}, {error}") from error
+        place = _place(field, error)
+        raise CaseError(place, f"{place}, {error}") from error
     except OverflowError as error:
         raise CaseError(field, f"{field} holds a moment outside of the calendar ({error}); correct its year") from error
 

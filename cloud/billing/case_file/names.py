@@ -78,8 +78,8 @@ def _spread_tariff(document: dict[str, Any]) -> None:
         raise CaseError(
             "tariff", f"tariff is {shown(tariff)}; write a tariff's code as text, or an object with its rates"
         )
-    if "rates" in document and "tariff" in document:
-        raise CaseError("rates", "rates stands beside a tariff that is an object; put the rates into tariff.rates")
+    if "rates" in document and ("tariff" in document or "tariff_name" in document):
+        raise CaseError("rates", "rates stands beside a tariff; keep one of them (the rates may stand in tariff.rates)")
 
 
 def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from cloud.billing.case_file.consumer import Consumer, consumer_of, disco_of_cas
 from cloud.billing.case_file.energy import CaseEnergy, covered_days, energy_of, read_intervals
 from cloud.billing.case_file.overrides import long_records, replaced, short_records
 from cloud.billing.case_file.period import CasePeriod, period_of
-from cloud.billing.case_file.problems import CaseError
+from cloud.billing.case_file.problems import CaseError, shown
 from cloud.billing.case_file.shape import CaseFile
 from cloud.billing.case_file.tariffs import OnFile, Version, joined, of_catalogue, versions_for
 from cloud.billing.catalogue import Catalogue
@@ -41,12 +41,17 @@ def understand(case: CaseFile, *, csv_text: str | None = None) -> Understood:
 
     Args:
         case: as read.
-        csv_text: content of the file that `interval_csv` names.
+        csv_text: content of the file that `interval_csv` names; None when the case holds everything itself.
 
     Raises:
         CaseError: names the field, its value and the way out.
     """
-    rows = read_intervals(case, csv_text)
+    if csv_text is None and case.csv_file is not None:
+        raise CaseError(
+            "interval_csv",
+            f"interval_csv is {shown(case.csv_file)}, the name of a file; send the file's text there, or its rows as intervals",
+        )
+    rows = read_intervals(case, csv_text if csv_text is not None else case.interval_csv)
     period = period_of(case, covered=None if rows is None else covered_days(rows, case))
     disco = disco_of_case(case)
     energy = energy_of(case, period=period, intervals=rows, disco=None if disco is None else disco.value)

@@ -38,6 +38,8 @@ def shown(value: Any) -> str:  # noqa: ANN401 -- whatever JSON brought
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """The known names that look most like this one, the likeliest first; a part of a name counts too."""
     names = list(known)
+    if not name:
+        return []
     close = get_close_matches(name.lower(), names, n=count, cutoff=0.5)
     within = [other for other in names if name.lower() in other or other in name.lower()]
     return list(dict.fromkeys([*close, *within]))[:count]
@@ -53,7 +55,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     """The sentence about a field that the format does not have."""
     names = list(known)
     near = nearest(name, names)
-    name = shown(name).strip('"')
+    name = printable(name) or '""'
     if near:
         return f"{name} is not a field of the case; did you mean {listed(near)}?"
     return f"{name} is not a field here; known: {', '.join(sorted(names))}"

@@ -23,7 +23,7 @@ from cloud.billing.schemas.tariffs import TariffRates
 from cloud.core.fields import TimeZoneName
 from cloud.core.shapes import DecimalText
 
-MOST_KWH = Decimal(1_000_000_000)
+MOST_KWH = 1_000_000_000
 MOST_INTERVALS = 36_000
 """A year and a little of quarter-hours."""
 
@@ -257,6 +257,12 @@ class CaseFile(_Strict):
     def inline_tariff(self) -> InlineTariff | None:
         """The tariff that is written into the case; None when it is one on file."""
         return InlineTariff(rates=self.rates) if self.rates is not None else self.tariff
+
+    @property
+    def csv_file(self) -> str | None:
+        """Name of a file with the intervals; None when the text itself is there, or nothing."""
+        named = self.interval_csv
+        return None if named is None or "\n" in named else named
 
     def given(self, *names: str) -> bool:
         """Whether the case itself says any of these."""

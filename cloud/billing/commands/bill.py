@@ -12,7 +12,6 @@ from cloud.billing.case_file.explain import explained_bill
 from cloud.billing.case_file.pricing import price_case
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.reading import parse_document, read_case
-from cloud.billing.case_file.shape import CaseFile
 from cloud.billing.catalogue import read_catalogue
 from cloud.core.console import explained
 from cloud.core.text import Language
@@ -52,14 +51,8 @@ def _priced(file: Path) -> dict[str, Any]:
     text = sys.stdin.read() if is_input else _text_of(file, field="--file")
     case = read_case(parse_document(text, name=name))
     folder = Path() if is_input else file.parent
-    return price_case(case, read_catalogue(), csv_text=_csv_of(case, folder))
-
-
-def _csv_of(case: CaseFile, folder: Path) -> str | None:
-    named = case.interval_csv
-    if named is None or "\n" in named:
-        return named
-    return _text_of(folder / named, field="interval_csv")
+    csv_text = None if case.csv_file is None else _text_of(folder / case.csv_file, field="interval_csv")
+    return price_case(case, read_catalogue(), csv_text=csv_text)
 
 
 def _text_of(file: Path, *, field: str) -> str:

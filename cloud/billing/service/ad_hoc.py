@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.case_file.pricing import Understood, price, understand
-from cloud.billing.case_file.problems import CaseError, shown
+from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.shape import CaseFile
 from cloud.billing.case_file.tariffs import OnFile, Version, in_order, version_of_row
 from cloud.billing.problems import BillNotPossibleError, problem_of
@@ -21,16 +21,6 @@ def _problem(error: BillingError) -> ValidationFailedError:
         return problem_of(error)
     problem: FieldProblem = {"field": error.field, "message": str(error)}
     return BillNotPossibleError(str(error), errors=[problem])
-
-
-def _csv_text(case: CaseFile) -> str | None:
-    named = case.interval_csv
-    if named is not None and "\n" not in named:
-        raise CaseError(
-            "interval_csv",
-            f"interval_csv is {shown(named)}, the name of a file; send the file's text there, or its rows as intervals",
-        )
-    return named
 
 
 async def _on_file(conn: AsyncConnection, known: Understood) -> OnFile:
@@ -66,7 +56,7 @@ async def price_ad_hoc(conn: AsyncConnection, case: CaseFile) -> dict[str, Any]:
     """
     try:
         # Up to 36,000 intervals: long enough to hold up everybody else's requests.
-        known = await asyncio.to_thread(understand, case, csv_text=_csv_text(case))
+        known = await asyncio.to_thread(understand, case)
         return price(known, await _on_file(conn, known))
     except BillingError as error:
         raise _problem(error) from error
