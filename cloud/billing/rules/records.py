@@ -134,6 +134,19 @@ def _schedule(rates: Mapping[str, Any]) -> Schedule | None:
     return None if record is None else schedule_of(record)
 
 
+def _fixed_charge(rates: Mapping[str, Any], *, slab_fixed: bool) -> Decimal | None:
+    fixed = _decimal(rates, "fixed_charges_per_month")
+    return ZERO if fixed is None and not slab_fixed else fixed
+
+
+def _expected(rates: Mapping[str, Any]) -> frozenset[AdjustmentKind]:
+    words: Sequence[str] = rates.get("expects") or ()
+    unknown = sorted(set(words) - set(AdjustmentKind))
+    if unknown:
+        raise BillingError(f"expects names {unknown[0]!r}; known kinds of dated records: {', '.join(AdjustmentKind)}")
+    return frozenset(AdjustmentKind(word) for word in words)
+
+
 def plan_of(
     rates: Mapping[str, Any],
     *,
@@ -164,7 +177,6 @@ def plan_of(
     """
     slabs = slabs_of(rates)
     slab_fixed = _uses_slab_fixed(rates, slabs)
-    fixed = _decimal(rates, "fixed_charges_per_month")
     return Plan(
         code=code,
         category=category,
@@ -177,7 +189,7 @@ def plan_of(
         off_peak_rate=_decimal(rates, "off_peak_rate_per_kwh"),
         fixed_basis=_word(rates, "fixed_basis", FixedBasis) or FixedBasis.PER_CONSUMER,
         slab_fixed=slab_fixed,
-        fixed_charge=ZERO if fixed is None and not slab_fixed else fixed,
+        fixed_charge=_fixed_charge(rates, slab_fixed=slab_fixed),
         demand_share=_decimal(rates, "demand_share"),
         demand_charge_per_kw=_decimal(rates, "demand_charge_per_kw"),
         meter_rent=_decimal(rates, "meter_rent"),
@@ -190,7 +202,7 @@ def plan_of(
         duty_base=_kinds(rates, "duty_base", DUTY_BASE),
         gst_base=_kinds(rates, "gst_base", GST_BASE),
         income_tax_base=_kinds(rates, "income_tax_base", INCOME_TAX_BASE),
-        expects=frozenset(AdjustmentKind(word) for word in rates.get("expects") or ()),
+        expects=_expected(rates),
         effective_from=effective_from,
         effective_to=effective_to,
         minimum_charge=_decimal(rates, "minimum_charge"),
@@ -214,7 +226,19 @@ def _band(entry: Mapping[str, Any]) -> Band:
 
 def _day(record: Mapping[str, Any], name: str) -> date | None:
     value = record.get(name)
-    return date.fromisoformat(value) if isinstance(value, str) else value
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as error:
+        raise BillingError(f"{name} is {value!r}; write a date as YYYY-MM-DD, e.g. 2026-07-01") from error
+
+
+def _required(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not value:
+        raise BillingError(f"{name} is {value!r}; a dated record needs it")
+    return value
 
 
 def adjustment_of(record: Mapping[str, Any]) -> Adjustment:
@@ -223,13 +247,13 @@ def adjustment_of(record: Mapping[str, Any]) -> Adjustment:
     Raises:
         BillingError: names the field that is wrong.
     """
-    start = _day(record, "effective_from")
-    if start is None:
+    _required(record, "kind")
+    kind = _word(record, "kind", AdjustmentKind)
+    start, end = _day(record, "effective_from"), _day(record, "effective_to")
+    if kind is None or start is None:
         raise BillingError("effective_from is missing; an adjustment needs its first day")
-    end = _day(record, "effective_to")
     if end is not None and end < start:
         raise BillingError(f"effective_to {end} is before effective_from {start}")
-    kind = AdjustmentKind(record["kind"])
     rate, bands = _decimal(record, "rate"), tuple(_band(entry) for entry in record.get("bands") or ())
     if (rate is None) == (not bands):
         raise BillingError(f"{kind.value} from {start}: give either rate or bands")
@@ -237,9 +261,9 @@ def adjustment_of(record: Mapping[str, Any]) -> Adjustment:
         kind=kind,
         effective_from=start,
         effective_to=end,
-        source=record["source"],
+        source=_required(record, "source"),
         rate=rate,
-        status=RateStatus(record.get("status") or RateStatus.VERIFIED),
+        status=_word(record, "status", RateStatus) or RateStatus.VERIFIED,
         bands=bands,
         disco_providers=frozenset(record.get("disco_providers") or ()),
         provinces=frozenset(record.get("provinces") or ()),
