@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from cloud.billing.rules.energy import QuarterHour
@@ -96,10 +97,16 @@ class _Days:
 _NOTHING = _Days((), {})
 
 
+@lru_cache(maxsize=256)
+def _buckets(window: Window) -> tuple[datetime, ...]:
+    """Quarter-hours of the window; kept for the next site whose bill covers it."""
+    return tuple(quarter_hours(window))
+
+
 def has_missing(quarters: Iterable[QuarterHour], window: Window) -> bool:
     """Whether nobody knows the import of some quarter-hour of the window."""
     known = {row.bucket for row in quarters if row.imported_wh is not None}
-    return any(bucket not in known for bucket in quarter_hours(window))
+    return not known.issuperset(_buckets(window))
 
 
 def _complete_days(rows: Mapping[datetime, QuarterHour], zone: ZoneInfo) -> _Days:
@@ -171,12 +178,19 @@ def fill_gaps(quarters: Iterable[QuarterHour], *, window: Window, zone: ZoneInfo
         The window's quarter-hours. A measured one stays as it is.
     """
     rows = {row.bucket: row for row in quarters}
-    missing = [bucket for bucket in quarter_hours(window) if bucket not in rows or rows[bucket].imported_wh is None]
-    days = _complete_days(rows, zone) if may_estimate and missing else _NOTHING
+    buckets = _buckets(window)
+    missing = [bucket for bucket in buckets if bucket not in rows or rows[bucket].imported_wh is None]
+    if not missing:
+        measured = tuple([rows[bucket] for bucket in buckets])
+        bridged = [
+            (row.bucket, GapKind.BRIDGED, row.imported_bridged_wh) for row in measured if row.imported_bridged_wh
+        ]
+        return Filled(measured, _stretches(bridged))
+    days = _complete_days(rows, zone) if may_estimate else _NOTHING
     near = {day: days.like(day) for day in {day_of(bucket, zone) for bucket in missing}}
     kept: list[QuarterHour] = []
     found: list[tuple[datetime, GapKind, int]] = []
-    for bucket in quarter_hours(window):
+    for bucket in buckets:
         row = rows.get(bucket)
         if row is not None and row.imported_wh is not None:
             kept.append(row)
