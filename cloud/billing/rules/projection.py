@@ -4,7 +4,7 @@ What one bill leaves behind goes into the next: the units on which a later fuel 
 protected, the surplus of net metering. Rates that are not notified yet are the latest known ones, marked as estimated.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -48,12 +48,14 @@ class YearBefore:
     Attributes:
         billed_units: kWh billed by month, as far as known.
         units_without_solar: the same, had everything been taken from the grid.
+        demand_kw: highest demand by month, with solar.
         ledger_kwh: surplus under net metering.
         ledger_peak_kwh: its part of peak hours.
     """
 
     billed_units: Mapping[Month, Decimal] = field(default_factory=dict)
     units_without_solar: Mapping[Month, Decimal] = field(default_factory=dict)
+    demand_kw: Mapping[Month, Decimal] = field(default_factory=dict)
     ledger_kwh: Decimal = ZERO
     ledger_peak_kwh: Decimal = ZERO
 
@@ -234,9 +236,9 @@ def _netted(energy: MonthEnergy, scheme: ExportScheme) -> Decimal:
     return energy.imported_kwh
 
 
-def _told_guesses(first: Month, guessed: Iterable[Month], connection: Connection) -> tuple[Month, ...]:
-    bearing = {*checked_months(connection.category, first), *(first.back(n) for n in range(1, FUEL_MONTHS + 1))}
-    return tuple(sorted(bearing & set(guessed), key=str))
+def months_bearing(first: Month, category: str) -> frozenset[Month]:
+    """Months before the first bill whose units bear on the year: by their fuel charge, or by deciding the category."""
+    return frozenset({*checked_months(category, first), *(first.back(n) for n in range(1, FUEL_MONTHS + 1))})
 
 
 def project_year(
@@ -264,11 +266,12 @@ def project_year(
     held = Rates(rates.plans, held_adjustments(rates.adjustments))
     units = {**{month: _netted(energy, scheme) for month, energy in guessed.items()}, **before.billed_units}
     dark_units = {**{month: e.consumed_kwh for month, e in guessed_without.items()}, **before.units_without_solar}
-    lit = _Run(connection, held, units, before.ledger_kwh, before.ledger_peak_kwh)
+    lit = _Run(connection, held, units, before.ledger_kwh, before.ledger_peak_kwh, dict(before.demand_kw))
     dark = _Run(connection, held, dark_units)
     months = []
     for energy in energies.values():
         bill, category = lit.price(_case_with(lit, energy))
         other, other_category = dark.price(_case_without(dark, energy))
         months.append(ProjectedMonth(energy, bill, other, category, other_category))
-    return Projection(tuple(months), lit.ledger_kwh + lit.ledger_peak_kwh, _told_guesses(first, guessed, connection))
+    told = sorted(months_bearing(first, connection.category) & set(guessed), key=str)
+    return Projection(tuple(months), lit.ledger_kwh + lit.ledger_peak_kwh, tuple(told))

@@ -45,12 +45,10 @@ class ProjectionIn(BaseModel):
     units_history_without_solar: UnitsHistory = Field(
         default_factory=dict, description="The same, had everything been bought."
     )
-    surplus_kwh_brought_forward: Surplus = Field(
-        default="0", validate_default=True, description="Under net metering; of off-peak hours on a time-of-use tariff."
+    surplus_kwh_brought_forward: Surplus | None = Field(
+        default=None, description="Under net metering, off-peak or all hours; without it what the last bill carried."
     )
-    surplus_peak_kwh_brought_forward: Surplus = Field(
-        default="0", validate_default=True, description="Under net metering on a time-of-use tariff: of peak hours."
-    )
+    surplus_peak_kwh_brought_forward: Surplus | None = Field(default=None, description="The same of peak hours.")
     active_taxpayer: bool = True
     lines: bool = Field(default=False, description="Whether the answer brings every explained line of every bill.")
 

@@ -16,6 +16,7 @@ from cloud.billing.repository import energy as energy_store
 from cloud.billing.repository import tariffs
 from cloud.billing.rules.assumptions import FirstYear
 from cloud.billing.rules.consumer import LIFELINE, PROTECTED, UNPROTECTED, export_scheme_of, province_of
+from cloud.billing.rules.energy import QuarterHour
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.held_rates import NoTariffError
 from cloud.billing.rules.model import BillWarning, ExportScheme, Plan, RateStatus
@@ -27,6 +28,7 @@ from cloud.billing.rules.projection import (
     Rates,
     YearBefore,
     last_day_of,
+    months_bearing,
     months_from,
     project_year,
 )
@@ -34,23 +36,23 @@ from cloud.billing.rules.records import adjustment_of, plan_of
 from cloud.billing.rules.simulation import units_of
 from cloud.billing.rules.sun import clear_day_shares
 from cloud.billing.rules.year_profile import MONTHS_A_YEAR, MeasuredMonth, YearOutlook, measured_month
+from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.finance import FinanceTerms
 from cloud.billing.schemas.projection import ProjectionIn, ProjectionOut, SiteFinanceIn, SiteFinanceOut
 from cloud.billing.schemas.tariffs import TariffOut
 from cloud.billing.service.finance import judge
 from cloud.billing.service.projection_answers import projection_out, summary_of
+from cloud.billing.service.site_energy import history_of
+from cloud.billing.service.surplus import brought_forward
 from cloud.core.discos import DiscoProvider
 from cloud.core.errors import FieldProblem, ValidationFailedError
 from cloud.sites.schemas import SiteOut
 from shared.periods import Window, day_of, month_window, zone_of
 
-HISTORY_COVERAGE_PERCENT = 99.0
-"""A month's units are taken as billed only when its readings are as complete as that."""
 MOST_MONTHS_AHEAD = 24
 """Further ahead, a rate that is held says nothing."""
 _FIRST_DAY = Month(2000, 1).first_day
 _HOMES = frozenset({LIFELINE, PROTECTED, UNPROTECTED})
-_WH_PER_KWH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +97,24 @@ def _window_of(months: Sequence[Month], zone: ZoneInfo) -> Window:
     return Window(month_window(first.year, first.month, zone).start, month_window(last.year, last.month, zone).end)
 
 
+def _by_month(rows: Sequence[QuarterHour], zone: ZoneInfo) -> tuple[MeasuredMonth, ...]:
+    found = []
+    for month, group in groupby(rows, key=lambda row: Month.of(row.bucket.astimezone(zone).date())):
+        window = month_window(month.year, month.month, zone)
+        found.append(measured_month(group, month=month, window=window, zone=zone))
+    return tuple(found)
+
+
 async def _measured(conn: AsyncConnection, site: SiteOut, today: Month) -> tuple[MeasuredMonth, ...]:
     """The last twelve whole months, those before the installation left out where later ones were measured."""
     zone = zone_of(site.timezone)
     months = [today.back(back) for back in range(MONTHS_A_YEAR, 0, -1)]
     rows = await energy_store.site_quarter_hours(conn, site.id, _window_of(months, zone))
-    found = []
-    for month, group in groupby(rows, key=lambda row: Month.of(row.bucket.astimezone(zone).date())):
-        window = month_window(month.year, month.month, zone)
-        found.append(measured_month(group, month=month, window=window, zone=zone))
+    # Thirty-five thousand quarter-hours: long enough to keep others waiting.
+    found = await asyncio.to_thread(_by_month, rows, zone)
     installed = site.configuration.installation_date
     if installed is None:
-        return tuple(found)
+        return found
     since = [item for item in found if item.month.first_day >= installed and item.is_measured]
     return tuple(since or found)
 
@@ -187,24 +195,34 @@ def _connection(
     return connection, warnings
 
 
-def _before(body: ProjectionIn, measured: Sequence[MeasuredMonth], scheme: ExportScheme) -> YearBefore:
-    """Units of earlier months: as given, else from readings that are complete."""
-    billed: dict[Month, Decimal] = {}
-    dark: dict[Month, Decimal] = {}
-    for month in measured:
-        if month.coverage_percent < HISTORY_COVERAGE_PERCENT:
-            continue
-        exported = sum((quarter.exported_wh for quarter in month.quarters), ZERO)
-        imported = sum((quarter.imported_wh for quarter in month.quarters), ZERO)
-        netted = imported - exported if scheme is ExportScheme.NET_METERING_2015 else imported
-        billed[month.month] = max(ZERO, netted) / _WH_PER_KWH
-        dark[month.month] = sum((quarter.consumed_wh for quarter in month.quarters), ZERO) / _WH_PER_KWH
-    return YearBefore(
-        billed_units=billed | units_of(body.units_history),
-        units_without_solar=dark | units_of(body.units_history_without_solar),
-        ledger_kwh=body.surplus_kwh_brought_forward,
-        ledger_peak_kwh=body.surplus_peak_kwh_brought_forward,
+async def _before(
+    conn: AsyncConnection, site: SiteOut, body: ProjectionIn, *, first: Month, connection: Connection
+) -> tuple[YearBefore, tuple[BillWarning, ...]]:
+    """What earlier bills leave to the first one: units as told, else of bills, else of readings; the surplus likewise."""
+    scheme = connection.export_scheme
+    history = await history_of(
+        conn,
+        site,
+        months_bearing(first, connection.category),
+        told=units_of(body.units_history),
+        told_without_solar=units_of(body.units_history_without_solar),
+        netted=scheme is ExportScheme.NET_METERING_2015,
     )
+    bill = BillIn(
+        period_start=first.first_day,
+        period_end=last_day_of(first),
+        surplus_kwh_brought_forward=body.surplus_kwh_brought_forward,
+        surplus_peak_kwh_brought_forward=body.surplus_peak_kwh_brought_forward,
+    )
+    brought = await brought_forward(conn, site, bill, scheme)
+    before = YearBefore(
+        billed_units=history.billed,
+        units_without_solar=history.without_solar,
+        demand_kw=history.demand_kw,
+        ledger_kwh=brought.off_peak_kwh,
+        ledger_peak_kwh=brought.peak_kwh,
+    )
+    return before, (*history.notes, *brought.notes)
 
 
 def _plan(tariff: TariffOut) -> Plan:
@@ -274,10 +292,9 @@ async def project_site_year(conn: AsyncConnection, site: SiteOut, body: Projecti
     connection, warnings = _connection(site, body, disco=disco, category=category)
     measured = await _measured(conn, site, today)
     outlook = _outlook(site, body, first=first, disco=disco, measured=measured)
-    before = _before(body, measured, connection.export_scheme)
+    before, notes = await _before(conn, site, body, first=first, connection=connection)
     try:
         rates = await _rates(conn, disco, category, first=first)
-        # Thirty-five thousand quarter-hours and twenty-four bills: long enough to keep others waiting.
         projection = await asyncio.to_thread(
             project_year, first, outlook, connection=connection, before=before, rates=rates
         )
@@ -285,7 +302,7 @@ async def project_site_year(conn: AsyncConnection, site: SiteOut, body: Projecti
         raise await _no_tariff(conn, disco, error) from error
     except BillingError as error:
         raise problem_of(error) from error
-    return SiteYear(projection, outlook, connection, warnings)
+    return SiteYear(projection, outlook, connection, (*warnings, *notes))
 
 
 async def project_site(conn: AsyncConnection, site: SiteOut, body: ProjectionIn, *, now: datetime) -> ProjectionOut:

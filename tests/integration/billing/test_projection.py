@@ -105,11 +105,12 @@ async def test_without_a_month_it_begins_with_the_next_one(home: Home) -> None:
 
 async def test_earlier_units_come_from_the_request_first(home: Home) -> None:
     await august_and_september(home)
-    year = await ask(home, projection(home), {"from": "2026-11", "units_history": {"2026-09": "100"}, "lines": True})
+    told = {"units_history": {"2026-09": "100"}, "units_history_without_solar": {"2026-09": "250"}}
+    year = await ask(home, projection(home), {"from": "2026-11", "lines": True, **told})
     lines = year["months"][0]["with_solar"]["lines"]
     assert next(line for line in lines if line["kind"] == "fpa")["quantity"] == "100"
     dark = year["months"][0]["without_solar"]["lines"]
-    assert next(line for line in dark if line["kind"] == "fpa")["quantity"] == "270"
+    assert next(line for line in dark if line["kind"] == "fpa")["quantity"] == "250"
     assert any("2026-10" in text for text in year["assumptions"])
 
 
@@ -236,3 +237,23 @@ async def test_a_savings_of_nothing_is_no_investment(home: Home) -> None:
     assert result["project"]["payback"] is None
     assert result["lcoe_pkr_per_kwh"] is None
     assert "The bills of the first year are not lower with solar." in result["notes"]
+
+
+async def test_it_goes_on_where_the_last_bill_ended(home: Home) -> None:
+    home.site = await configure(home.world, net_metering_enabled=True, installation_date="2025-03-01")
+    flows = {"imported_wh": 100_000, "consumed_wh": 400_000, "generated_wh": 600_000, "exported_wh": 300_000}
+    await home.quarters(date(2026, 8, 1), date(2026, 8, 31), **flows)
+    period = {"period_start": "2026-08-01", "period_end": "2026-08-31"}
+    made = await home.api.call("POST", home.bills, home.owner, json=period)
+    assert made.status_code == 201, made.text
+    year = await ask(home, projection(home), {"from": "2026-09"})
+    september = year["months"][0]["with_solar"]["breakdown"]
+    # 200 kWh of August and as much again of September itself: nothing is billed, the quarter ends and pays them.
+    assert september["billed_kwh"] == "0"
+    exported, imported = (Decimal(year["months"][0]["energy"][f"{flow}ed_kwh"]) for flow in ("export", "import"))
+    paid = (200 + exported - imported) * Decimal("25.32")
+    assert Decimal(september["export_credit"]) == paid.quantize(Decimal("0.01"))
+    assert "history_from_readings" in {warning["code"] for warning in year["warnings"]}
+    told = await ask(home, projection(home), {"from": "2026-09", "surplus_kwh_brought_forward": "0"})
+    less = Decimal(september["export_credit"]) - Decimal(told["months"][0]["with_solar"]["breakdown"]["export_credit"])
+    assert less == Decimal("5064.00")
