@@ -37,7 +37,7 @@ async def site_quarter_hours(conn: AsyncConnection, site_id: UUID, window: Windo
         .order_by(table.bucket)
     )
     # All rows at once: a month has three thousand, and fetching them one by one costs more than reading them.
-    return [QuarterHour(*row) for row in (await conn.execute(statement)).all()]
+    return [QuarterHour._make(row) for row in (await conn.execute(statement)).all()]
 
 
 @dataclass(frozen=True, slots=True)

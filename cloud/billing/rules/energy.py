@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import compress
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cloud.billing.rules.tou import is_peak
@@ -15,9 +16,8 @@ WH_PER_KWH = Decimal(1000)
 QUARTERS_PER_HOUR = 4
 
 
-@dataclass(frozen=True, slots=True)
-class QuarterHour:
-    """One quarter-hour of a site; None = not measured.
+class QuarterHour(NamedTuple):
+    """One quarter-hour of a site; None = not measured. A tuple: a month has three thousand of them.
 
     Attributes:
         bucket: its start, aware.

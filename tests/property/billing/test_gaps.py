@@ -1,6 +1,5 @@
 """Gaps in quarter-hours: found, estimated from other days, never silently."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -90,7 +89,7 @@ def test_only_the_nearest_days_within_reach_count() -> None:
     assert _fill(_rows(near), window).gaps[0].kind is GapKind.ESTIMATED
     weekend = period_window(FIRST - timedelta(days=2), FIRST - timedelta(days=1), KARACHI)
     assert _fill(_rows(weekend), window).gaps[0].kind is GapKind.UNKNOWN
-    both = [*_rows(far), *[replace(row, imported_wh=4_000) for row in _rows(near)], *_rows(weekend)]
+    both = [*_rows(far), *[row._replace(imported_wh=4_000) for row in _rows(near)], *_rows(weekend)]
     assert _fill(both, window).imported_wh(GapKind.ESTIMATED) == 96 * 4_000
 
 
@@ -99,7 +98,7 @@ def test_a_mean_of_four_days() -> None:
     rows = []
     for days, wh in ((-3, 100), (1, 200), (2, 300), (3, 401), (4, 9_000)):
         day = FIRST + timedelta(days=days)
-        rows += [replace(row, imported_wh=wh) for row in _rows(period_window(day, day, KARACHI))]
+        rows += [row._replace(imported_wh=wh) for row in _rows(period_window(day, day, KARACHI))]
     # -3 is a Friday, as near as +3; +4 is the fifth.
     assert {row.imported_wh for row in _fill(rows, window).quarters} == {250}
 
@@ -107,7 +106,7 @@ def test_a_mean_of_four_days() -> None:
 def test_a_bridged_gap_keeps_its_measured_sum_and_teaches_nothing() -> None:
     window = period_window(FIRST, FIRST + timedelta(days=1), KARACHI)
     rows = _rows(window)
-    bridged = [replace(row, covered_seconds=0, imported_bridged_wh=row.imported_wh or 0) for row in rows[40:48]]
+    bridged = [row._replace(covered_seconds=0, imported_bridged_wh=row.imported_wh or 0) for row in rows[40:48]]
     rows[40:48] = bridged
     filled = _fill([row for row in rows if row.bucket != rows[100].bucket], window)
     assert [(gap.kind, gap.imported_wh) for gap in filled.gaps] == [
