@@ -9,7 +9,6 @@ from itertools import pairwise
 from cloud.billing.rules import labels
 from cloud.billing.rules.labels import Label
 from cloud.billing.rules.model import (
-    DEFAULT_FCA_LAG_MONTHS,
     Adjustment,
     AdjustmentKind,
     BillingCase,
@@ -20,9 +19,6 @@ from cloud.billing.rules.model import (
     RateStatus,
 )
 from cloud.billing.rules.money import number_text, round_pkr
-
-FCA_LAG_MONTHS = DEFAULT_FCA_LAG_MONTHS
-"""Of every plan that names no other."""
 
 
 def applies(record: Adjustment, plan: Plan, case: BillingCase) -> bool:
@@ -163,7 +159,7 @@ def fca_lines(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], 
         if AdjustmentKind.FCA not in plan.expects:
             return ()
         return (
-            pending_line(LineKind.FPA, label, why=f"the rate of {month} is not notified yet", quantity=month_units),
+            pending_line(LineKind.FPA, label, why=f"no rate of {month} is on record", quantity=month_units),
         )
     if month_units is None:
         return (pending_line(LineKind.FPA, label, why=f"the units billed for {month} are not known"),)
