@@ -1,25 +1,8 @@
-"""A case to begin with: a real K-Electric bill of June 2026."""
+"""What `solarhub bill --example` and `--schema` print."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
-from cloud.billing.case_file.shape import CaseFile
-
-EXAMPLE: Mapping[str, Any] = {
-    "note": "K-Electric, un-protected home, bill of June 2026: PKR 14,096.48",
-    "disco_provider": "kelectric",
-    "category": "A-1(a)",
-    "sanctioned_load_kw": 4,
-    "phases": 1,
-    "province": "sindh",
-    "period_start": "2026-05-24",
-    "period_end": "2026-06-23",
-    "units": 289,
-    "history": {"2026-04": 216},
-    "export_scheme": "none",
-    "active_taxpayer": True,
-}
+from cloud.billing.case_file.shape import EXAMPLE, CaseFile
 
 
 def example_json() -> str:

@@ -1,5 +1,6 @@
 """The fields of a case, checked; other names of them are in `names`."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -20,7 +21,7 @@ from cloud.billing.case_file.names import ALIASES, canonical
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.rules.model import AdjustmentKind
 from cloud.billing.schemas.tariffs import TariffRates
-from cloud.core.fields import TimeZoneName
+from cloud.core.fields import Name, Prose, TimeZoneName
 from cloud.core.shapes import DecimalText
 
 MOST_KWH = 1_000_000_000
@@ -50,7 +51,8 @@ CaseMonth = Annotated[
 ]
 MonthlyAmounts = Annotated[dict[CaseMonth, Amount], Field(max_length=60)]
 MonthlyRates = Annotated[dict[CaseMonth, Number], Field(max_length=60)]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Name
+"""One line, 1 to 255 characters that an answer can show."""
 
 
 class _Strict(BaseModel):
@@ -146,7 +148,25 @@ class CaseInterval(_Strict):
     generation_kwh: Amount | None = None
 
 
+EXAMPLE: Mapping[str, Any] = {
+    "note": "K-Electric, un-protected home, bill of June 2026: PKR 14,096.48",
+    "disco_provider": "kelectric",
+    "category": "A-1(a)",
+    "sanctioned_load_kw": 4,
+    "phases": 1,
+    "province": "sindh",
+    "period_start": "2026-05-24",
+    "period_end": "2026-06-23",
+    "units": 289,
+    "history": {"2026-04": 216},
+    "export_scheme": "none",
+    "active_taxpayer": True,
+}
+"""A case to begin with: a real K-Electric bill of June 2026."""
+
+
 def _schema_extra(schema: dict[str, Any]) -> None:
+    schema["example"] = dict(EXAMPLE)
     # The other names are part of the format: a checker of JSON Schema must let them pass.
     properties = schema["properties"]
     for field, others in ALIASES.items():
@@ -241,7 +261,7 @@ class CaseFile(_Strict):
     rates_override: RatesOverride = Field(default_factory=RatesOverride, description="The same in short.")
     co2_kg_per_kwh: Annotated[Number, Field(ge=0, le=5)] = Decimal("0.515")
     co2_kg_per_tree: Annotated[Number, Field(gt=0, le=10_000)] = Decimal(60)
-    note: Annotated[str, Field(max_length=2_000)] | None = _describe("For people; not part of the bill.")
+    note: Prose | None = _describe("For people; not part of the bill.")
 
     @model_validator(mode="before")
     @classmethod

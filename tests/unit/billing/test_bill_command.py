@@ -13,10 +13,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cloud.billing.case_file.examples import EXAMPLE
 from cloud.billing.case_file.explain import explained_bill
 from cloud.billing.case_file.pricing import price_case
 from cloud.billing.case_file.reading import read_case
+from cloud.billing.case_file.shape import EXAMPLE
 from cloud.billing.catalogue import read_catalogue
 from cloud.cli import app
 from cloud.core.text import Language
