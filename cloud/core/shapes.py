@@ -6,9 +6,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 DecimalText = Annotated[
-    Decimal, Field(allow_inf_nan=False), PlainSerializer(lambda value: f"{value:f}", return_type=str, when_used="json")
+    Decimal,
+    # Eleven characters of input, 1e999999999, would otherwise be written out as a gigabyte of zeros.
+    Field(allow_inf_nan=False, max_digits=60),
+    PlainSerializer(lambda value: f"{value:f}", return_type=str, when_used="json"),
 ]
-"""A decimal number, written as text in JSON so that no reader turns it into a binary fraction; read from text or number."""
+"""A decimal number of up to 60 digits, written as text in JSON so that no reader turns it into a binary fraction; read from text or
+number."""
 
 
 class Shape(BaseModel):

@@ -183,6 +183,8 @@ def test_sections_come_in_their_order_and_an_id_is_used_once() -> None:
         (UserPreferences, {"language": "xx"}, "language"),
         (TariffRates, {"gst_percent": "170"}, "gst_percent"),
         (TariffRates, {"energy_charge_per_kwh": "NaN"}, "energy_charge_per_kwh"),
+        (TariffRates, {"energy_charge_per_kwh": "1e999999999"}, "energy_charge_per_kwh"),
+        (TariffRates, {"fuel_price_adjustment": "-1e-999999"}, "fuel_price_adjustment"),
         (TariffRates, {"slabs": [{"min_units": 0, "max_units": 100}, {"min_units": 102}]}, "min_units is 102"),
         (TariffRates, {"slabs": [{"min_units": 0}, {"min_units": 101}]}, r"slabs\[0\].max_units"),
         (TariffRates, {"slabs": [{"min_units": 100, "max_units": 100}]}, r"slabs\[0\] ends at 100"),
