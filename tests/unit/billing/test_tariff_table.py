@@ -189,6 +189,9 @@ def test_duty_tv_fee_municipal_charge() -> None:
     duty = {p: a.rate for a in CATALOGUE.adjustments if a.kind is AdjustmentKind.DUTY for p in a.provinces}
     assert set(duty) == {"sindh", "punjab", "khyber_pakhtunkhwa", "balochistan", "islamabad"}
     assert set(duty.values()) == {Decimal("1.5")}
+    sindh = [a for a in CATALOGUE.adjustments if a.kind is AdjustmentKind.DUTY and "sindh" in a.provinces]
+    # Seen on bills of 2026; before that, the same rule carried back.
+    assert [(a.status.value, a.effective_to) for a in sindh] == [("derived", date(2026, 2, 11)), ("verified", None)]
     fees = {a.rate: a for a in CATALOGUE.adjustments if a.kind is AdjustmentKind.TV_FEE}
     assert set(fees) == {Decimal(35), Decimal(60)}
     assert {a.effective_to for a in fees.values()} == {date(2025, 6, 30)}
