@@ -90,6 +90,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("alerts.silent_devices", 2, _silent_devices),
     Sweep("billing.due", 600, billing_tasks.sweep_due),
     Sweep("billing.changed", 3_600, billing_tasks.sweep_changed),
+    Sweep("billing.days", 1_800, billing_tasks.sweep_days),
     Sweep("reports.waiting", 30, sweep_waiting),
     Sweep("reports.expired", 3_600, sweep_expired),
 )

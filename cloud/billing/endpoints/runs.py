@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from cloud.auth.rules import Action
-from cloud.billing.repository import ledger, runs
-from cloud.billing.schemas.runs import LedgerOut, RunOut
+from cloud.billing.repository import ledger, runs, savings
+from cloud.billing.schemas.runs import LedgerOut, RunOut, SavingsOut
 from cloud.sites.deps import site_for
 from cloud.sites.schemas import SiteOut
 from cloud.web.deps import Conn, PageOf
@@ -29,4 +29,13 @@ async def list_export_ledger(
 ) -> Page[LedgerOut]:
     """Surplus units of net metering month by month, the newest first: brought forward, added, used, paid, carried."""
     items, next_cursor = await ledger.list_ledger(conn, site.id, paging)
+    return Page(items=list(items), next_cursor=next_cursor)
+
+
+@router.get("/sites/{site_id}/savings-rates")
+async def list_savings_rates(
+    site: Annotated[SiteOut, site_for(Action.BILL_READ)], conn: Conn, paging: PageOf
+) -> Page[SavingsOut]:
+    """What a kWh is worth month by month, the newest first, and what the days' savings add up to beside the bill's."""
+    items, next_cursor = await savings.list_rates(conn, site.id, paging)
     return Page(items=list(items), next_cursor=next_cursor)

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
 
 from cloud.core.shapes import DecimalText
 
@@ -52,3 +52,38 @@ class LedgerOut(BaseModel):
     off_peak_used_kwh: DecimalText
     off_peak_paid_kwh: DecimalText
     off_peak_carried_kwh: DecimalText
+
+
+class SavingsOut(BaseModel):
+    """What one kWh more or less is worth in a bill month, PKR/kWh, and what the month's days add up to beside its bill.
+
+    Attributes:
+        import_pkr_per_kwh: of a kWh that need not be bought, outside the peak hours.
+        export_pkr_per_kwh: of an exported kWh, outside the peak hours.
+        reason: why there are no rates, for programs; `message` for people.
+        days_savings_pkr: sum of the days' estimated savings.
+        bill_savings_pkr: savings by the month's bill, where there is one.
+        difference_pkr: the bill's savings less the days': slabs, fixed charges and taxes by bands that no single kWh knows of.
+    """
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    bill_month: date
+    import_pkr_per_kwh: DecimalText | None
+    import_peak_pkr_per_kwh: DecimalText | None
+    export_pkr_per_kwh: DecimalText | None
+    export_peak_pkr_per_kwh: DecimalText | None
+    reason: str | None
+    message: str | None
+    days_savings_pkr: DecimalText | None
+    bill_savings_pkr: DecimalText | None
+    bill_id: UUID | None
+    computed_at: AwareDatetime
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own way to a computed property
+    @property
+    def difference_pkr(self) -> DecimalText | None:
+        """The bill's savings less the days'."""
+        if self.bill_savings_pkr is None or self.days_savings_pkr is None:
+            return None
+        return self.bill_savings_pkr - self.days_savings_pkr
