@@ -105,7 +105,10 @@ def minimum_lines(stretches: Sequence[Stretch], case: BillingCase, energy_pkr: D
     Raises:
         MissingInputError: if the floor is per kW and the sanctioned load is not known.
     """
-    shares = shares_of(((_floor(item.plan, case), item) for item in stretches), of_days=month_days(case))
+    floors = [(_floor(item.plan, case), item) for item in stretches]
+    if not any(floor for floor, _ in floors):
+        return ()
+    shares = shares_of(floors, of_days=month_days(case))
     known = [(share, share.value) for share in shares if share.value is not None]
     floor_pkr = round_pkr(sum((share.of(value) for share, value in known), ZERO))
     if floor_pkr <= energy_pkr:
