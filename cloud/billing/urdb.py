@@ -266,7 +266,7 @@ def _flat_demand(rate: Rate) -> dict[str, Any]:
     months = rate.get("flatdemandmonths")
     if not isinstance(months, list) or len(months) != MONTHS_A_YEAR:
         raise UrdbError(f"flatdemandmonths is {months!r}; flatdemandstructure needs a period for each of the 12 months")
-    seasons = tuple(int(_number(month, f"flatdemandmonths[{index}]")) for index, month in enumerate(months))
+    (seasons,) = matrix_of([months], "flatdemandmonths")
     return {"flat_demand": _periods(rate, "flatdemandstructure", "season"), "flat_demand_months": seasons}
 
 
@@ -342,7 +342,10 @@ def _day(rate: Rate, name: str) -> date | None:
     value = rate.get(name)
     if value is None or value == "":
         return None
-    return datetime.fromtimestamp(int(_number(value, name)), tz=UTC).date()
+    try:
+        return datetime.fromtimestamp(int(_number(value, name)), tz=UTC).date()
+    except (OverflowError, OSError, ValueError) as error:
+        raise UrdbError(f"{name} is {value}; it has to be seconds since 1970") from error
 
 
 def _record(rate: Rate, schedule: Schedule, *, category: str, effective_from: date | None) -> dict[str, Any]:
