@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from cloud.billing.rules.annual import BillUnits
 from cloud.billing.rules.model import ExportScheme, LineKind, PricingRule
-from cloud.billing.rules.month import Month
 from cloud.billing.rules.prepared import PER_CENT, PER_UNIT, SHARE, PreparedBand, PreparedBill, rounded
 
 Amount = tuple[LineKind, int | None]
@@ -23,6 +22,9 @@ class Surplus(NamedTuple):
 
     off_peak: int = 0
     peak: int = 0
+
+
+NO_SURPLUS = Surplus()
 
 
 class BillAmounts(NamedTuple):
@@ -49,7 +51,7 @@ class _Netted(NamedTuple):
 
 def _netted(bill: PreparedBill, units: BillUnits, brought: Surplus) -> _Netted:
     if bill.plan.scheme is not ExportScheme.NET_METERING_2015:
-        return _Netted(units.imported, units.imported_peak, Surplus())
+        return _Netted(units.imported, units.imported_peak, NO_SURPLUS)
     if bill.plan.rule is not PricingRule.TOU:
         balance = units.imported - units.exported - brought.off_peak - brought.peak
         return _Netted(max(0, balance), 0, Surplus(max(0, -balance)))
@@ -90,7 +92,7 @@ def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amo
     return lines
 
 
-def _fixed(bill: PreparedBill, demand: int, past: Mapping[Month, int], *, slab: int) -> list[Amount]:
+def _fixed(bill: PreparedBill, demand: int, past: Mapping[int, int], *, slab: int) -> list[Amount]:
     rate = bill.plan.fixed[slab if len(bill.plan.fixed) > 1 else 0]
     if rate == 0:
         return []
@@ -165,19 +167,19 @@ def _add_credit(lines: list[Amount], bill: PreparedBill, units: BillUnits, surpl
     if paid:
         rate = bill.export.value
         lines.append((LineKind.EXPORT_CREDIT, None if rate is None else -rounded(rate * paid, PER_UNIT)))
-    return Surplus()
+    return NO_SURPLUS
 
 
 def bill_amounts(
-    bill: PreparedBill, units: BillUnits, *, billed: Mapping[Month, int], demands: Mapping[Month, int], brought: Surplus
+    bill: PreparedBill, units: BillUnits, *, billed: Mapping[int, int], demands: Mapping[int, int], brought: Surplus
 ) -> BillAmounts | None:
     """Price one period.
 
     Args:
         bill: the period, made ready.
         units: of the period.
-        billed: units billed for earlier months, millionths of a kWh.
-        demands: highest demand of earlier months, millionths of a kW.
+        billed: units billed for earlier months, millionths of a kWh; by `month_number`.
+        demands: highest demand of earlier months, millionths of a kW; likewise.
         brought: surplus from the bill before.
 
     Returns:

@@ -20,6 +20,8 @@ from cloud.billing.rules.prepared import (
     UNIT_PLACES,
     PreparedBill,
     PreparedPlan,
+    month_number,
+    month_of_number,
     prepare_bill,
     prepare_plan,
     scaled,
@@ -117,24 +119,28 @@ def _amounts_of(bill: Bill) -> BillAmounts:
 
 @dataclass(slots=True)
 class _Counted:
-    """The same as `BillsBefore`, in millionths; changes from bill to bill."""
+    """The same as `BillsBefore`, in millionths and by `month_number`; changes from bill to bill."""
 
-    billed: dict[Month, int]
-    demands: dict[Month, int]
+    billed: dict[int, int]
+    demands: dict[int, int]
     surplus: Surplus
 
 
-def _in_millionths(numbers: Mapping[Month, Decimal]) -> dict[Month, int]:
-    return {month: scaled(number, UNIT_PLACES) for month, number in numbers.items()}
+def _in_millionths(numbers: Mapping[Month, Decimal]) -> dict[int, int]:
+    return {month_number(month): scaled(number, UNIT_PLACES) for month, number in numbers.items()}
+
+
+def _by_month(millionths: Mapping[int, int]) -> dict[Month, Decimal]:
+    return {month_of_number(number): decimal_units(value) for number, value in millionths.items()}
 
 
 def _explained(tariff: PreparedTariff, period: Period, units: BillUnits, past: _Counted) -> BillAmounts:
     """The amounts of one period by way of `price_bill`."""
     before = BillsBefore(
-        {month: decimal_units(value) for month, value in past.billed.items()},
+        _by_month(past.billed),
         decimal_units(past.surplus.off_peak),
         decimal_units(past.surplus.peak),
-        {month: decimal_units(value) for month, value in past.demands.items()},
+        _by_month(past.demands),
     )
     case = case_of_period(tariff.year.terms, period, units, before)
     return _amounts_of(price_bill(tariff.plans, case, tariff.year.adjustments))
@@ -165,7 +171,7 @@ def annual_amounts(
             made = bill_amounts(ready, counted, billed=past.billed, demands=past.demands, brought=past.surplus)
         if made is None:
             made = _explained(tariff, (case.period_start, case.period_end), counted, past)
-        month = Month.of(case.period_end) if ready is None else ready.month
+        month = month_number(case.month) if ready is None else ready.month
         past.billed[month], past.demands[month], past.surplus = made.billed, counted.demand, made.surplus
         bills.append(made)
     return tuple(bills)

@@ -101,7 +101,7 @@ class PreparedPlan(NamedTuple):
 
 
 class PreparedBill(NamedTuple):
-    """One period under one plan.
+    """One period under one plan; months are numbered by `month_number`.
 
     Attributes:
         fuel_month: whose fuel charge the bill carries.
@@ -115,9 +115,9 @@ class PreparedBill(NamedTuple):
     """
 
     plan: PreparedPlan
-    month: Month
-    fuel_month: Month
-    demand_months: tuple[Month, ...]
+    month: int
+    fuel_month: int
+    demand_months: tuple[int, ...]
     days: int
     closes_quarter: bool
     fuel: FuelRate | None
@@ -128,6 +128,16 @@ class PreparedBill(NamedTuple):
     tv_fee: int
     income_tax: tuple[PreparedBand, ...] | None
     export: Rate | None
+
+
+def month_number(month: Month) -> int:
+    """Months since the year 0, January of it being 0."""
+    return month.year * 12 + month.month - 1
+
+
+def month_of_number(number: int) -> Month:
+    """Undoes `month_number`."""
+    return Month(number // 12, number % 12 + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -346,9 +356,9 @@ def _bill(plan: Plan, ready: PreparedPlan, case: BillingCase, year: BillYear) ->
     fuel_month = month.back(plan.fca_lag_months)
     return PreparedBill(
         plan=ready,
-        month=month,
-        fuel_month=fuel_month,
-        demand_months=history_months(plan, month) if plan.demand_history_months else (),
+        month=month_number(month),
+        fuel_month=month_number(fuel_month),
+        demand_months=tuple(map(month_number, history_months(plan, month))) if plan.demand_history_months else (),
         days=case.days,
         closes_quarter=pays_surplus(case),
         fuel=_fuel(plan, fuel_month, year),
