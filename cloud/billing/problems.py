@@ -1,7 +1,7 @@
 """Why a bill could not be made, as the caller sees it."""
 
 from cloud.billing.rules.errors import BillingError, MissingInputError, RateUnknownError
-from cloud.core.errors import FieldProblem, ValidationFailedError
+from cloud.core.errors import ConflictError, FieldProblem, ValidationFailedError
 
 
 class BillNotPossibleError(ValidationFailedError):
@@ -38,6 +38,18 @@ class PeriodNotStartedError(ValidationFailedError):
     """The period lies in the future."""
 
     code = "period_not_started"
+
+
+class PeriodNotOverError(ValidationFailedError):
+    """The meter has not been read yet at the end of this period."""
+
+    code = "period_not_over"
+
+
+class ActualBillOverlapsError(ConflictError):
+    """A paper bill of some of these days was entered before."""
+
+    code = "actual_bill_overlaps"
 
 
 _SITE_FIELDS = {"sanctioned_load_kw": "configuration.sanctioned_load_kw"}

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from cloud.billing.endpoints import ad_hoc, bills, comparison, projection, runs, tariffs
+from cloud.billing.endpoints import actual, ad_hoc, bills, comparison, projection, runs, tariffs
 
 router = APIRouter()
 router.include_router(tariffs.router)
 router.include_router(ad_hoc.router)
 router.include_router(projection.router)
-# Before the bills: its addresses would else be taken for a bill's id.
+# Before the bills: their addresses would else be taken for a bill's id.
+router.include_router(actual.router)
 router.include_router(comparison.router)
 router.include_router(bills.router)
 router.include_router(runs.router)

@@ -15,6 +15,7 @@ _Kw = Annotated[DecimalText, Field(ge=0, le=1_000_000)]
 _Pkr = Annotated[DecimalText, Field(ge=-10_000_000_000, le=10_000_000_000, decimal_places=2)]
 LineKindName = Literal[
     "energy",
+    "minimum",
     "fixed",
     "demand",
     "fpa",
