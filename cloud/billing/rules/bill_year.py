@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from cloud.billing.rules.adjustments import Segment, in_force, segments_of
 from cloud.billing.rules.annual import BillUnits, Period, decimal_units
@@ -74,6 +75,33 @@ def case_of_period(
     )
 
 
+class Records(NamedTuple):
+    """What rules one period for the tariffs of a category; None where nothing is on record.
+
+    Attributes:
+        fuel: of the month whose fuel charge the bill carries.
+        qta: by stretches of days.
+        phl: likewise.
+        export: of the site's export scheme.
+    """
+
+    fuel: Adjustment | None
+    qta: tuple[Segment, ...]
+    phl: tuple[Segment, ...]
+    duty: Adjustment | None
+    gst: Adjustment | None
+    municipal: Adjustment | None
+    tv_fee: Adjustment | None
+    income_tax: Adjustment | None
+    export: Adjustment | None
+
+
+_EXPORT_KINDS = {
+    ExportScheme.NET_METERING_2015: AdjustmentKind.EXPORT_NET_METERING,
+    ExportScheme.NET_BILLING_2026: AdjustmentKind.EXPORT_NET_BILLING,
+}
+
+
 class BillYear:
     """Terms, periods and dated records; keeps what it has looked up.
 
@@ -89,31 +117,41 @@ class BillYear:
         self.periods = tuple(periods)
         self.adjustments = tuple(adjustments)
         self.cases = tuple(case_of_period(terms, period, _NO_UNITS) for period in self.periods)
-        # A plan's category is all that a record asks of it, see `applies`: the plans of a category share what is found.
         self._by_kind: dict[AdjustmentKind, list[Adjustment]] = {}
         for record in self.adjustments:
             self._by_kind.setdefault(record.kind, []).append(record)
-        self._ruling: dict[tuple[AdjustmentKind, str, date], Adjustment | None] = {}
-        self._segments: dict[tuple[AdjustmentKind, str, QtaSplit, date], tuple[Segment, ...]] = {}
+        self._records: dict[tuple[str, int, QtaSplit, date], Records] = {}
 
-    def in_force(self, kind: AdjustmentKind, plan: Plan, day: date) -> Adjustment | None:
-        """As `adjustments.in_force`, at the site's place."""
-        if kind not in self._by_kind:
-            return None
-        key = (kind, plan.category, day)
-        if key not in self._ruling:
-            self._ruling[key] = in_force(self._by_kind[kind], kind, plan=plan, case=self.cases[0], day=day)
-        return self._ruling[key]
-
-    def segments_of(self, kind: AdjustmentKind, plan: Plan, case: BillingCase) -> tuple[Segment, ...]:
-        """As `adjustments.segments_of`.
+    def records_of(self, plan: Plan, case: BillingCase) -> Records:
+        """What rules one of the year's periods.
 
         Args:
-            kind: of the records.
-            plan: to be billed.
+            plan: a version of a tariff; its category, fuel lag and split of the QTA are all that the records ask of it.
             case: one of `cases`.
         """
-        key = (kind, plan.category, plan.qta_split, case.period_start)
-        if key not in self._segments:
-            self._segments[key] = segments_of(self._by_kind.get(kind, ()), kind, plan=plan, case=case)
-        return self._segments[key]
+        key = (plan.category, plan.fca_lag_months, plan.qta_split, case.period_start)
+        found = self._records.get(key)
+        if found is None:
+            found = self._records[key] = self._looked_up(plan, case)
+        return found
+
+    def _looked_up(self, plan: Plan, case: BillingCase) -> Records:
+        def ruling(kind: AdjustmentKind | None, day: date = case.period_end) -> Adjustment | None:
+            if kind is None:
+                return None
+            return in_force(self._by_kind.get(kind, ()), kind, plan=plan, case=case, day=day)
+
+        def segments(kind: AdjustmentKind) -> tuple[Segment, ...]:
+            return segments_of(self._by_kind.get(kind, ()), kind, plan=plan, case=case)
+
+        return Records(
+            fuel=ruling(AdjustmentKind.FCA, case.month.back(plan.fca_lag_months).first_day),
+            qta=segments(AdjustmentKind.QTA),
+            phl=segments(AdjustmentKind.PHL),
+            duty=ruling(AdjustmentKind.DUTY),
+            gst=ruling(AdjustmentKind.GST),
+            municipal=ruling(AdjustmentKind.MUNICIPAL),
+            tv_fee=ruling(AdjustmentKind.TV_FEE),
+            income_tax=ruling(AdjustmentKind.INCOME_TAX),
+            export=ruling(_EXPORT_KINDS.get(case.export_scheme)),
+        )

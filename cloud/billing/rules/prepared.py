@@ -6,20 +6,28 @@ period that needs more (two versions of the tariff inside it, a schedule, a mini
 prepared, and is left to `price_bill`.
 """
 
-from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from cloud.billing.rules.adjustments import is_exempt
-from cloud.billing.rules.bill_year import BillYear, SiteTerms
+from cloud.billing.rules.adjustments import Segment, is_exempt
+from cloud.billing.rules.bill_year import BillYear, Records, SiteTerms
 from cloud.billing.rules.demand import history_months
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.export import pays_surplus
-from cloud.billing.rules.model import AdjustmentKind, BillingCase, ExportScheme, FixedBasis, LineKind, Plan, PricingRule
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    BillingCase,
+    ExportScheme,
+    FixedBasis,
+    LineKind,
+    Plan,
+    PricingRule,
+)
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.taxes import _applies_to
+from cloud.billing.rules.taxes import is_liable
 
 MICRO = 1_000_000
 """Units and kW are counted in millionths."""
@@ -252,8 +260,7 @@ def _plan(plan: Plan, terms: SiteTerms) -> PreparedPlan:
     )
 
 
-def _fuel(plan: Plan, month: Month, year: BillYear) -> FuelRate | None:
-    record = year.in_force(AdjustmentKind.FCA, plan, month.first_day)
+def _fuel(plan: Plan, record: Adjustment | None) -> FuelRate | None:
     if is_exempt(record, plan):
         return None
     if record is not None and record.rate is not None:
@@ -263,29 +270,25 @@ def _fuel(plan: Plan, month: Month, year: BillYear) -> FuelRate | None:
     return FuelRate(None, on_its_month=False) if AdjustmentKind.FCA in plan.expects else None
 
 
-def _daily(plan: Plan, case: BillingCase, year: BillYear) -> tuple[DailyRate, ...]:
-    found: list[DailyRate] = []
-    for kind, line_kind, fallback in (
-        (AdjustmentKind.QTA, LineKind.QTA, plan.fallback_qta),
-        (AdjustmentKind.PHL, LineKind.SURCHARGE, None),
-    ):
-        segments = year.segments_of(kind, plan, case)
-        if len(segments) == 1 and segments[0].record is None:
-            if fallback is not None:
-                found.append(DailyRate(line_kind, _rate(fallback), case.days))
-                continue
-            if kind not in plan.expects:
-                continue
-        found += [
+def _daily(
+    kind: AdjustmentKind, plan: Plan, segments: tuple[Segment, ...], *, fallback: Decimal | None = None
+) -> tuple[DailyRate, ...]:
+    line_kind = LineKind.QTA if kind is AdjustmentKind.QTA else LineKind.SURCHARGE
+    if len(segments) == 1 and segments[0].record is None:
+        if fallback is not None:
+            return (DailyRate(line_kind, _rate(fallback), segments[0].days),)
+        if kind not in plan.expects:
+            return ()
+    return tuple(
+        [
             DailyRate(line_kind, None if segment.record is None else _rate(segment.record.rate), segment.days)
             for segment in segments
             if not is_exempt(segment.record, plan)
         ]
-    return tuple(found)
+    )
 
 
-def _percent(kind: AdjustmentKind, fallback: Decimal | None, plan: Plan, *, day: date, year: BillYear) -> Rate | None:
-    record = year.in_force(kind, plan, day)
+def _percent(kind: AdjustmentKind, plan: Plan, record: Adjustment | None, fallback: Decimal | None) -> Rate | None:
     if is_exempt(record, plan):
         return None
     if record is not None and record.rate is not None:
@@ -295,39 +298,31 @@ def _percent(kind: AdjustmentKind, fallback: Decimal | None, plan: Plan, *, day:
     return Rate(None) if kind in plan.expects else None
 
 
-def _bands(
-    kind: AdjustmentKind, places: int, plan: Plan, *, case: BillingCase, year: BillYear
-) -> tuple[PreparedBand, ...] | None:
-    record = year.in_force(kind, plan, case.period_end)
+def _bands(plan: Plan, record: Adjustment | None, places: int) -> tuple[PreparedBand, ...] | None:
     if record is None or is_exempt(record, plan):
         return None
-    if kind is AdjustmentKind.INCOME_TAX and not _applies_to(record, case):
-        return None
     return tuple(
-        PreparedBand(
-            None if band.top is None else scaled(band.top, places),
-            _paisa(band.amount),
-            scaled(band.percent, RATE_PLACES),
-            _paisa(band.above),
-        )
-        for band in record.bands
+        [
+            PreparedBand(
+                None if band.top is None else scaled(band.top, places),
+                _paisa(band.amount),
+                scaled(band.percent, RATE_PLACES),
+                _paisa(band.above),
+            )
+            for band in record.bands
+        ]
     )
 
 
-def _tv_fee(plan: Plan, day: date, year: BillYear) -> int:
-    record = year.in_force(AdjustmentKind.TV_FEE, plan, day)
+def _tv_fee(plan: Plan, record: Adjustment | None) -> int:
     if is_exempt(record, plan):
         return 0
     return _paisa(plan.fallback_tv_fee if record is None else record.rate)
 
 
-def _export(plan: Plan, day: date, year: BillYear) -> Rate | None:
-    scheme = year.terms.export_scheme
+def _export(plan: Plan, scheme: ExportScheme, record: Adjustment | None) -> Rate | None:
     if scheme is ExportScheme.NONE:
         return None
-    netted = scheme is ExportScheme.NET_METERING_2015
-    kind = AdjustmentKind.EXPORT_NET_METERING if netted else AdjustmentKind.EXPORT_NET_BILLING
-    record = year.in_force(kind, plan, day)
     if record is not None and record.rate is not None:
         return Rate(_rate(record.rate))
     return Rate(_rate(plan.fallback_export_rate))
@@ -346,27 +341,29 @@ def prepare_bill(plan: Plan, ready: PreparedPlan, *, case: BillingCase, year: Bi
         None when the period is to be priced by `price_bill`.
     """
     try:
-        return _bill(plan, ready, case, year)
+        return _bill(plan, ready, case, year.records_of(plan, case))
     except UnpreparedError:
         return None
 
 
-def _bill(plan: Plan, ready: PreparedPlan, case: BillingCase, year: BillYear) -> PreparedBill:
-    month, last = case.month, case.period_end
-    fuel_month = month.back(plan.fca_lag_months)
+def _bill(plan: Plan, ready: PreparedPlan, case: BillingCase, records: Records) -> PreparedBill:
+    month = case.month
+    number = month_number(month)
+    taxed = records.income_tax is not None and is_liable(records.income_tax, case)
     return PreparedBill(
         plan=ready,
-        month=month_number(month),
-        fuel_month=month_number(fuel_month),
+        month=number,
+        fuel_month=number - plan.fca_lag_months,
         demand_months=tuple(map(month_number, history_months(plan, month))) if plan.demand_history_months else (),
         days=case.days,
         closes_quarter=pays_surplus(case),
-        fuel=_fuel(plan, fuel_month, year),
-        daily=_daily(plan, case, year),
-        duty=_percent(AdjustmentKind.DUTY, plan.fallback_duty_percent, plan, day=last, year=year),
-        gst=_percent(AdjustmentKind.GST, plan.fallback_gst_percent, plan, day=last, year=year),
-        municipal=_bands(AdjustmentKind.MUNICIPAL, UNIT_PLACES, plan, case=case, year=year),
-        tv_fee=_tv_fee(plan, last, year),
-        income_tax=_bands(AdjustmentKind.INCOME_TAX, PAISA_PLACES, plan, case=case, year=year),
-        export=_export(plan, last, year),
+        fuel=_fuel(plan, records.fuel),
+        daily=_daily(AdjustmentKind.QTA, plan, records.qta, fallback=plan.fallback_qta)
+        + _daily(AdjustmentKind.PHL, plan, records.phl),
+        duty=_percent(AdjustmentKind.DUTY, plan, records.duty, plan.fallback_duty_percent),
+        gst=_percent(AdjustmentKind.GST, plan, records.gst, plan.fallback_gst_percent),
+        municipal=_bands(plan, records.municipal, UNIT_PLACES),
+        tv_fee=_tv_fee(plan, records.tv_fee),
+        income_tax=_bands(plan, records.income_tax, PAISA_PLACES) if taxed else None,
+        export=_export(plan, case.export_scheme, records.export),
     )

@@ -152,7 +152,8 @@ def tv_fee_lines(plan: Plan, *, case: BillingCase, adjustments: Sequence[Adjustm
     )
 
 
-def _applies_to(record: Adjustment, case: BillingCase) -> bool:
+def is_liable(record: Adjustment, case: BillingCase) -> bool:
+    """Whether the consumer pays the income tax of this record."""
     # A home on the active taxpayers' list pays none; a business pays it in any case and sets it off later.
     return not case.active_taxpayer or not any(name.startswith("residential") for name in record.categories)
 
@@ -162,7 +163,7 @@ def income_tax_lines(
 ) -> tuple[Line, ...]:
     """Advance income tax, section 235 of the Income Tax Ordinance 2001, by band of the bill with duty and sales tax."""
     record = in_force(adjustments, AdjustmentKind.INCOME_TAX, plan=plan, case=case, day=case.period_end)
-    if record is None or is_exempt(record, plan) or not _applies_to(record, case):
+    if record is None or is_exempt(record, plan) or not is_liable(record, case):
         return ()
     base = base_amount(lines, plan.income_tax_base)
     band = band_of(record.bands, base)
