@@ -14,12 +14,14 @@ from cloud.billing.schemas.entries import CategoryOut, Kind, TariffPatch
 from cloud.billing.schemas.tariff_answers import (
     AdjustmentBody,
     AdjustmentOut,
+    AdjustmentPatch,
     AdjustmentSaved,
     TariffBody,
     TariffSaved,
     TariffVersion,
 )
 from cloud.billing.schemas.tariffs import TariffOut
+from cloud.billing.service import adjustments
 from cloud.billing.service import tariffs as service
 from cloud.core.discos import DiscoProvider
 from cloud.core.fields import Day
@@ -116,10 +118,33 @@ async def list_adjustments(
 
 
 @router.post("/tariff-adjustments", status_code=201)
-async def add_adjustment(body: AdjustmentBody, conn: Conn, user: CurrentUser) -> AdjustmentSaved:
+async def add_adjustment(body: AdjustmentBody, conn: Conn, user: CurrentUser, response: Response) -> AdjustmentSaved:
     """Add a dated rate; for super administrators of the platform.
 
     It must not overlap a record of the same kind and scope (409 names the one in the way); with `ends_previous` that one ends the
     day before.
     """
-    return await service.add_adjustment(conn, user, body)
+    saved = await adjustments.add_adjustment(conn, user, body)
+    set_etag(response, saved.version)
+    response.headers["Location"] = f"{API}/tariff-adjustments/{saved.id}"
+    return saved
+
+
+@router.get("/tariff-adjustments/{record_id}")
+async def get_adjustment(
+    record_id: UUID, conn: Conn, _scope: Annotated[Scope, allowed(Action.TARIFF_READ)], response: Response
+) -> AdjustmentOut:
+    """One dated rate."""
+    found = await adjustments.get_adjustment(conn, record_id)
+    set_etag(response, found.version)
+    return found
+
+
+@router.patch("/tariff-adjustments/{record_id}")
+async def change_adjustment(
+    record_id: UUID, body: AdjustmentPatch, version: IfMatch, *, conn: Conn, user: CurrentUser, response: Response
+) -> AdjustmentOut:
+    """End or correct a dated rate; for super administrators of the platform. A new rate comes with its source."""
+    saved = await adjustments.change_adjustment(conn, user, record_id, body, version=version)
+    set_etag(response, saved.version)
+    return saved

@@ -128,6 +128,15 @@ async def add_record(conn: AsyncConnection, values: Mapping[str, Any]) -> UUID:
     return record_id
 
 
+async def change_record(conn: AsyncConnection, record_id: UUID, *, version: int, values: Mapping[str, Any]) -> bool:
+    """Change fields of a dated record if the row is still the one that was read."""
+    table = TariffAdjustment
+    statement = (
+        update(table).where(table.id == record_id, table.version == version).values(**values).returning(table.id)
+    )
+    return (await conn.execute(statement)).scalar_one_or_none() is not None
+
+
 async def end_record(conn: AsyncConnection, record_id: UUID, *, last: date) -> None:
     """Let a dated record end."""
     await conn.execute(update(TariffAdjustment).where(TariffAdjustment.id == record_id).values(effective_to=last))

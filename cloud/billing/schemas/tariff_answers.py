@@ -1,13 +1,14 @@
 """Shapes of what the API says about tariffs and dated records."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from cloud.billing.schemas.entries import AdjustmentEntry, BandEntry, Province, TariffIn
+from cloud.billing.schemas.entries import AdjustmentEntry, BandEntry, Province, Rate, Source, Status, TariffIn
 from cloud.billing.schemas.tariffs import TariffOut
+from cloud.core.fields import Day, refuse_nulls
 from cloud.core.shapes import DecimalText
 
 RATES_EXAMPLE: dict[str, Any] = {
@@ -105,6 +106,28 @@ class AdjustmentBody(AdjustmentEntry):
         Field(max_length=1, description="One province; a record of its own for each."),
     ] = ()
     ends_previous: bool = False
+
+
+class AdjustmentPatch(BaseModel):
+    """What to change of a dated record; what is left out stays. A new rate comes with the source that says so."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"example": {"rate": "1.26", "source": "number of the corrigendum"}},
+    )
+
+    effective_to: Day | None = None
+    rate: Rate | None = None
+    source: Source | None = None
+    status: Status | None = None
+
+    @model_validator(mode="after")
+    def _corrections_name_their_source(self) -> Self:
+        refuse_nulls(self, "rate", "source", "status")
+        if self.rate is not None and self.source is None:
+            raise ValueError("rate was sent without source; name the document that the corrected rate stands in")
+        return self
 
 
 class AdjustmentOut(BaseModel):

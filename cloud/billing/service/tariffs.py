@@ -1,7 +1,6 @@
 """Keeping the tariffs: adding versions, ending and correcting them. The database's EXCLUDE constraint has the last word on overlaps."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -11,22 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.auth.rules import Action, authorize_platform
 from cloud.auth.schemas import Principal
 from cloud.billing.checking import category_problem
-from cloud.billing.loading import adjustment_row
 from cloud.billing.repository import tariff_versions as stored
-from cloud.billing.repository.tariffs import lock_tariffs, stored_categories
+from cloud.billing.repository.tariffs import stored_categories
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.records import adjustment_of, plan_of
+from cloud.billing.rules.records import plan_of
 from cloud.billing.rules.versions import ONE_DAY, Span, changes, unknown_rates
 from cloud.billing.schemas.entries import TariffPatch
-from cloud.billing.schemas.tariff_answers import (
-    AdjustmentBody,
-    AdjustmentOut,
-    AdjustmentSaved,
-    TariffBody,
-    TariffSaved,
-    TariffVersion,
-    TariffWarning,
-)
+from cloud.billing.schemas.tariff_answers import TariffBody, TariffSaved, TariffVersion, TariffWarning
 from cloud.core.errors import ConflictError, NotFoundError, ValidationFailedError
 from cloud.core.log import get_logger
 from cloud.web.etags import stale
@@ -34,19 +24,12 @@ from cloud.web.etags import stale
 _log = get_logger(__name__)
 
 _EXCLUSION = "23P01"
-_UNIQUE = "23505"
 
 
 class TariffOverlapError(ConflictError):
     """Another version of the tariff is in force on one of these days."""
 
     code = "tariff_overlap"
-
-
-class AdjustmentOverlapError(ConflictError):
-    """Another record of this kind and scope is in force on one of these days."""
-
-    code = "tariff_adjustment_overlap"
 
 
 async def get_tariff(conn: AsyncConnection, tariff_id: UUID) -> TariffVersion:
@@ -70,7 +53,7 @@ async def add_tariff(conn: AsyncConnection, user: Principal, body: TariffBody) -
         TariffOverlapError: names the version in the way.
     """
     authorize_platform(user, Action.TARIFF_WRITE)
-    await _check_category(conn, body.category, field="category")
+    await check_category(conn, body.category, field="category")
     rates = body.rates.to_json()
     _check_rates(rates, category=body.category, supports_tou=body.supports_tou)
     span = Span(body.effective_from, body.effective_to)
@@ -142,7 +125,12 @@ def _check_change(current: TariffVersion, values: dict[str, Any], span: Span) ->
     )
 
 
-async def _check_category(conn: AsyncConnection, code: str, *, field: str) -> None:
+async def check_category(conn: AsyncConnection, code: str, *, field: str) -> None:
+    """Refuse a category that no tariff can be of.
+
+    Raises:
+        ValidationFailedError: names the field and the known categories.
+    """
     categories = {category.code: category.alias_of for category in await stored_categories(conn)}
     problem = category_problem(code, categories)
     if problem is not None:
@@ -163,7 +151,7 @@ def _check_free(others: Sequence[TariffVersion], span: Span) -> None:
         theirs = Span(other.effective_from, other.effective_to)
         if theirs.overlaps(span):
             raise TariffOverlapError(
-                f"{other.name or other.category} of {other.disco_provider.value} is in force {theirs}; {_way_out(theirs, span)}.",
+                f"{other.name or other.category} of {other.disco_provider.value} is in force {theirs}; {way_out(theirs, span)}.",
                 extra={
                     "in_the_way": {
                         "id": str(other.id),
@@ -175,7 +163,8 @@ def _check_free(others: Sequence[TariffVersion], span: Span) -> None:
             )
 
 
-def _way_out(theirs: Span, span: Span) -> str:
+def way_out(theirs: Span, span: Span) -> str:
+    """What to do about a record in the way, in words."""
     if theirs.first < span.first:
         return f"send ends_previous, or end it on {span.first - ONE_DAY}"
     if theirs.first > span.first:
@@ -230,81 +219,12 @@ def _gap_warnings(saved: TariffVersion, versions: Sequence[TariffVersion]) -> It
 def _rate_warnings(saved: TariffVersion) -> Iterator[TariffWarning]:
     for words in unknown_rates(saved.rates):
         yield TariffWarning(
-            code="rate_unknown", message=f"{words.capitalize()} is not given: a bill that needs it cannot be made."
+            code="rate_unknown",
+            message=f"{words[0].upper()}{words[1:]} is not given: a bill that needs it cannot be made.",
         )
 
 
 def _unexpected(error: IntegrityError) -> Exception:
-    state = str(getattr(error.orig, "sqlstate", ""))
-    if state == _EXCLUSION:
+    if str(getattr(error.orig, "sqlstate", "")) == _EXCLUSION:
         return TariffOverlapError("Another version of the tariff was in the way and is gone; repeat the request.")
-    if state == _UNIQUE:
-        return AdjustmentOverlapError(
-            "A record of the same kind, scope and first day is there already; correct that one."
-        )
     return error
-
-
-async def add_adjustment(conn: AsyncConnection, user: Principal, body: AdjustmentBody) -> AdjustmentSaved:
-    """Add a dated record, and end the one before if that was asked for.
-
-    Raises:
-        ForbiddenError: for anybody but a super administrator.
-        ValidationFailedError: if a category is not known.
-        AdjustmentOverlapError: names the record in the way.
-    """
-    authorize_platform(user, Action.TARIFF_WRITE)
-    for field in ("categories", "excluded_categories"):
-        for code in getattr(body, field):
-            await _check_category(conn, code, field=field)
-    # No constraint can compare scopes: one transaction at a time looks and adds.
-    await lock_tariffs(conn)
-    span = Span(body.effective_from, body.effective_to)
-    alike = [record for record in await stored.records_of(conn, body.kind) if _scope(record) == _scope(body)]
-    ended = None
-    for record in alike:
-        theirs = Span(record.effective_from, record.effective_to)
-        if not theirs.overlaps(span):
-            continue
-        if not (body.ends_previous and theirs.first < span.first):
-            raise _in_the_way(record, theirs, span)
-        await stored.end_record(conn, record.id, last=span.first - ONE_DAY)
-        ended = record.id
-    record_id = await _add_record(conn, body)
-    _log.info("tariff_adjustment_added", record_id=str(record_id), user_id=str(user.user_id), kind=body.kind)
-    saved = await stored.get_record(conn, record_id)
-    if saved is None:
-        raise NotFoundError("The record was removed meanwhile.")
-    return AdjustmentSaved(**saved.model_dump(), ended=ended)
-
-
-async def _add_record(conn: AsyncConnection, body: AdjustmentBody) -> UUID:
-    entry = body.model_dump(mode="json", exclude={"ends_previous"}, exclude_none=True)
-    _, row = adjustment_row(adjustment_of(entry), province=body.provinces[0] if body.provinces else None)
-    try:
-        async with conn.begin_nested():
-            return await stored.add_record(conn, {**row, "origin": "own"})
-    except IntegrityError as error:
-        raise _unexpected(error) from error
-
-
-def _scope(record: AdjustmentOut | AdjustmentBody) -> tuple[tuple[str, ...], ...]:
-    scopes = (record.disco_providers, record.provinces, record.categories)
-    return tuple(tuple(sorted(str(word) for word in scope)) for scope in scopes)
-
-
-def _in_the_way(record: AdjustmentOut, theirs: Span, span: Span) -> AdjustmentOverlapError:
-    return AdjustmentOverlapError(
-        f"{record.kind} with the same scope is in force {theirs}; {_way_out(theirs, span)}.",
-        extra={
-            "in_the_way": {
-                "id": str(record.id),
-                "effective_from": _iso(theirs.first),
-                "effective_to": _iso(theirs.last),
-            }
-        },
-    )
-
-
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from cloud.billing.catalogue import read_catalogue
+from cloud.billing.loading import load_tariffs
 from cloud.billing.tables import TariffPlan
 from cloud.core.db import SYSTEM
 from cloud.core.ids import new_id
@@ -290,6 +291,48 @@ async def test_a_record_in_the_way_is_named_or_ended(home: Home, boss: Person) -
         ("2026-02-12", "2026-12-31"),
         ("2027-01-01", None),
     ]
+
+
+async def test_a_record_is_corrected_and_ended(home: Home, boss: Person) -> None:
+    made = await home.api.call("POST", "/tariff-adjustments", boss, json=FCA)
+    path = made.headers["Location"].removeprefix("/api/v1")
+
+    async def patch(body: dict[str, Any], version: int, person: Person = boss) -> Any:
+        return await home.api.call("PATCH", path, person, if_match=f'"{version}"', json=body)
+
+    assert (await patch({"rate": "1.26"}, 1)).status_code == 422
+    assert (await patch({"rate": "1.26", "source": "x"}, 1, home.owner)).status_code == 403
+    corrected = await patch({"rate": "1.26", "source": "a corrigendum"}, 1)
+    assert (corrected.json()["rate"], corrected.headers["ETag"], corrected.json()["origin"]) == (
+        "1.260000",
+        '"2"',
+        "own",
+    )
+    assert (await patch({}, 1)).status_code == 412
+    assert "whole months" in (await patch({"effective_to": "2026-08-30"}, 2)).text
+    july = (await home.api.call("GET", "/tariff-adjustments?kind=fca&on=2026-07-10", boss)).json()["items"][0]
+    grown = await home.api.call(
+        "PATCH", f"/tariff-adjustments/{july['id']}", boss, if_match='"1"', json={"effective_to": "2026-08-31"}
+    )
+    assert (grown.status_code, grown.json()["in_the_way"]["id"]) == (409, made.json()["id"])
+    read = await home.api.call("GET", path, home.owner)
+    assert (read.json()["source"], read.headers["ETag"]) == ("a corrigendum", '"2"')
+
+
+async def test_what_was_corrected_here_outlives_the_programs_data(home: Home, boss: Person) -> None:
+    item = await commercial(home)
+    assert (await home.api.call("GET", f"/tariffs/{item['id']}", boss)).json()["origin"] == "product"
+    await home.api.call("POST", "/tariffs", boss, json={**BODY, "ends_previous": True})
+    await home.api.call("POST", "/tariff-adjustments", boss, json={**PHL, "ends_previous": True})
+    async with home.api.services.db.transaction(SYSTEM) as conn:
+        loaded = await load_tariffs(conn)
+    assert (loaded.plans_changed, loaded.adjustments_changed, loaded.in_the_way) == (0, 0, ())
+    ended = (await home.api.call("GET", f"/tariffs/{item['id']}", boss)).json()
+    assert (ended["origin"], ended["effective_to"]) == ("product", "2027-06-30")
+    renamed = await home.api.call("PATCH", f"/tariffs/{item['id']}", boss, if_match='"2"', json={"name": "ours"})
+    assert renamed.json()["origin"] == "own"
+    async with home.api.services.db.transaction(SYSTEM) as conn:
+        assert (await load_tariffs(conn)).plans_kept == 1
 
 
 async def test_two_at_once_add_one(home: Home, boss: Person) -> None:
