@@ -9,6 +9,12 @@ from cloud.billing.rules.errors import BillingError
 _MOST_CHARS = 80
 
 
+def printable(words: str) -> str:
+    """On one line, with what no terminal and no answer can show replaced."""
+    line = " ".join(words.split()).encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
 class CaseError(BillingError):
     """The case cannot be priced as it is written; the message names the field, its value and the way out.
 
@@ -17,14 +23,8 @@ class CaseError(BillingError):
     """
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-def printable(words: str) -> str:
-    """On one line, with what no terminal and no answer can show replaced."""
-    line = " ".join(words.split()).encode("utf-8", "replace").decode()
-    return "".join(char if char.isprintable() else "?" for char in line)
+        super().__init__(printable(message))
+        self.field = printable(field)
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 -- whatever JSON brought
@@ -55,7 +55,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     """The sentence about a field that the format does not have."""
     names = list(known)
     near = nearest(name, names)
-    name = printable(name) or '""'
+    name = name or '""'
     if near:
         return f"{name} is not a field of the case; did you mean {listed(near)}?"
     return f"{name} is not a field here; known: {', '.join(sorted(names))}"

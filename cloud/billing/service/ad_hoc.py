@@ -17,10 +17,10 @@ from cloud.core.errors import FieldProblem, ValidationFailedError
 
 
 def _problem(error: BillingError) -> ValidationFailedError:
-    if not isinstance(error, CaseError):
-        return problem_of(error)
-    problem: FieldProblem = {"field": error.field, "message": str(error)}
-    return BillNotPossibleError(str(error), errors=[problem])
+    field = error.field if isinstance(error, CaseError) else "tariff"
+    problem: FieldProblem = {"field": field, "message": str(error)}
+    kind = BillNotPossibleError if isinstance(error, CaseError) else type(problem_of(error))
+    return kind(str(error), errors=[problem])
 
 
 async def _on_file(conn: AsyncConnection, known: Understood) -> OnFile:

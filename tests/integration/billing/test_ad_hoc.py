@@ -119,6 +119,7 @@ async def test_a_wrong_field_is_named(home: Home, changes: dict[str, Any], field
 async def test_an_unknown_rate_is_said(home: Home) -> None:
     answer = await _price(home, {**SHOP, "category": "B-4"})
     assert (answer.status_code, answer.json()["code"]) == (422, "tariff_rate_unknown")
+    assert answer.json()["errors"][0]["field"] == "tariff"
 
 
 async def test_intervals_in_the_body(home: Home) -> None:

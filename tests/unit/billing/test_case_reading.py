@@ -1,5 +1,6 @@
 """A case is read by any of its names, and whatever is wrong is one sentence with field, value and way out."""
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import pytest
 
 from cloud.billing.case_file.names import ALIASES
+from cloud.billing.case_file.pricing import price_case
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.reading import parse_document, read_case
 from cloud.billing.case_file.shape import CaseFile
 from cloud.billing.case_file.words import category_of, disco_of, province_code, scheme_of, standing_of
+from cloud.billing.catalogue import read_catalogue
+from cloud.billing.rules.errors import BillingError
 
 D = Decimal
+CATALOGUE = read_catalogue()
 
 VALUES: dict[str, Any] = {
     "disco_provider": "lesco",
@@ -211,3 +216,31 @@ def test_other_words() -> None:
         with pytest.raises(CaseError) as caught:
             read("x")
         assert str(caught.value).startswith(sentence)
+
+
+NONSENSE: tuple[Any, ...] = (
+    "\0",
+    "\ud800",
+    "x" * 400,
+    -1,
+    2**63,
+    1e300,
+    [None],
+    {"\0": "\0"},
+    "0001-01-01",
+    "9999-12-31",
+    "1e-999999",
+)
+
+
+@pytest.mark.parametrize("name", sorted(CaseFile.model_json_schema()["properties"]))
+def test_nonsense_in_any_field_is_a_sentence_or_no_harm(name: str) -> None:
+    home = {"disco": "lesco", "category": "A-1(a)", "load_kw": 4, "bill_month": "2026-09", "units": 350}
+    for value in NONSENSE:
+        try:
+            result = price_case(read_case({**home, name: value}), CATALOGUE)
+        except BillingError as error:
+            words = str(error)
+        else:
+            words = json.dumps(result, ensure_ascii=False)
+        assert words.encode().decode().isprintable()
