@@ -41,7 +41,7 @@ def _known(first: str, *, is_nested: bool) -> list[str]:
 def _sentence(problem: Mapping[str, Any]) -> str:
     place = problem["loc"]
     field = ".".join(str(part) for part in place) or "the question"
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
     if problem["type"] == "missing":
         return f"{field} is missing; give it, as `solarhub finance --example` shows"
     if problem["type"] == "extra_forbidden":

@@ -8,6 +8,9 @@ from cloud.billing.rules.loan import Loan
 from cloud.billing.rules.money import HUNDRED, ZERO, number_text
 
 MAX_LIFE_YEARS = 50
+MAX_GROWTH_PERCENT = Decimal(30)
+"""More than that a year is no growth over a system's life: 30 % for 25 years is 700-fold."""
+LEAST_PRICE_PKR = Decimal(1)
 GIVEN = "given"
 
 DEFAULT_BASIS = {
@@ -91,15 +94,19 @@ class Assumptions:
         Raises:
             BillingError: names the field, its value and what is allowed.
         """
-        if self.capex_pkr <= 0:
-            raise BillingError(f"capex_pkr is {self.capex_pkr}; give the system's price, more than 0")
+        if self.capex_pkr < LEAST_PRICE_PKR:
+            raise BillingError(f"capex_pkr is {self.capex_pkr}; give the system's price, 1 rupee or more")
         if not 1 <= self.life_years <= MAX_LIFE_YEARS:
             raise BillingError(f"life_years is {self.life_years}; give 1 to {MAX_LIFE_YEARS}")
         if not 0 <= self.degradation_percent < HUNDRED:
             raise BillingError(f"degradation_percent is {self.degradation_percent}; give 0 to less than 100")
-        for name in ("opex_escalation_percent", "tariff_escalation_percent", "discount_rate_percent"):
-            if getattr(self, name) <= -HUNDRED:
-                raise BillingError(f"{name} is {getattr(self, name)}; give more than -100")
+        for name in ("opex_escalation_percent", "tariff_escalation_percent"):
+            if not -HUNDRED < getattr(self, name) <= MAX_GROWTH_PERCENT:
+                raise BillingError(
+                    f"{name} is {getattr(self, name)}; give more than -100 and at most {MAX_GROWTH_PERCENT}"
+                )
+        if not -HUNDRED < self.discount_rate_percent <= HUNDRED:
+            raise BillingError(f"discount_rate_percent is {self.discount_rate_percent}; give more than -100, up to 100")
         self._check_parts()
 
     def _check_parts(self) -> None:

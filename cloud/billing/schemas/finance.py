@@ -10,13 +10,13 @@ from cloud.core.shapes import DecimalText
 
 MAX_PKR = 10**12
 MAX_KWH = 10**9
-Price = Annotated[DecimalText, Field(gt=0, le=MAX_PKR)]
+Price = Annotated[DecimalText, Field(ge=1, le=MAX_PKR)]
 Amount = Annotated[DecimalText, Field(ge=0, le=MAX_PKR)]
 SignedAmount = Annotated[DecimalText, Field(ge=-MAX_PKR, le=MAX_PKR)]
 Energy = Annotated[DecimalText, Field(ge=0, le=MAX_KWH)]
 Percent = Annotated[DecimalText, Field(ge=0, le=100)]
 LossPercent = Annotated[DecimalText, Field(ge=0, le=20)]
-SignedPercent = Annotated[DecimalText, Field(ge=-20, le=100)]
+Growth = Annotated[DecimalText, Field(ge=-20, le=30)]
 Years = Annotated[int, Field(ge=1, le=50)]
 Money = Annotated[Decimal, PlainSerializer(lambda value: f"{value:.2f}", return_type=str, when_used="json")]
 """Rupees in an answer, always with two decimals."""
@@ -39,11 +39,9 @@ class FinanceTerms(BaseModel):
 
     capex_pkr: Price = Field(description="Price of the system, all in.")
     opex_percent: Percent = Field(default=Decimal(1), description="Running costs a year, per cent of the price.")
-    opex_escalation_percent: Percent = Field(default=Decimal(0), description="Growth of the running costs a year.")
+    opex_escalation_percent: Growth = Field(default=Decimal(0), description="Growth of the running costs a year.")
     degradation_percent: LossPercent = Field(default=Decimal("0.5"), description="Loss of generation a year.")
-    tariff_escalation_percent: SignedPercent = Field(
-        Decimal(0), description="Growth a year of what a saved kWh is worth."
-    )
+    tariff_escalation_percent: Growth = Field(Decimal(0), description="Growth a year of what a saved kWh is worth.")
     discount_rate_percent: Percent = Field(
         default=Decimal(12), description="What the money would earn elsewhere, a year."
     )

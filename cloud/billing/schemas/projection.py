@@ -12,7 +12,7 @@ from cloud.core.shapes import DecimalText
 
 MonthText = Annotated[str, Field(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", description="As 2026-12.")]
 _TWELVE = Field(min_length=12, max_length=12)
-Yields = Annotated[tuple[Annotated[DecimalText, Field(ge=0, le=400)], ...], _TWELVE]
+Yields = Annotated[tuple[Annotated[DecimalText, Field(gt=0, le=400)], ...], _TWELVE]
 Consumptions = Annotated[tuple[Annotated[DecimalText, Field(ge=0, le=10_000_000)], ...], _TWELVE]
 Surplus = Annotated[DecimalText, Field(ge=0, le=10_000_000)]
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,21 @@ def test_at_every_internal_rate_the_present_value_is_nothing(flows: list[Decimal
 def test_there_are_never_more_rates_than_changes_of_sign(flows: list[Decimal]) -> None:
     changes = sign_changes([int(flow * 100) for flow in flows])
     assert len(internal_rate(flows).candidates) <= changes
+
+
+@given(st.lists(money(-1_000, 1_000), min_size=2, max_size=9).filter(lambda flows: flows[0] != 0 and flows[-1] != 0))
+def test_the_rates_are_the_roots_that_a_numerical_library_finds(flows: list[Decimal]) -> None:
+    found = [1 / (1 + float(rate) / 100) for rate in internal_rate(flows).candidates]
+    roots = np.roots([float(flow) for flow in reversed(flows)])
+    for x in found:
+        assert min(abs(roots - x)) <= 1e-3 * x
+    for place, root in enumerate(roots):
+        others = np.delete(roots, place)
+        x = float(root.real)
+        # A root that lies close to another one moves far for a rounding: the library's word counts for those that stand alone.
+        alone = not len(others) or min(abs(others - root)) > 0.05 * abs(root)
+        if alone and abs(root.imag) < 1e-9 * abs(root) and 1e-4 < x < 120:
+            assert min(abs(x - other) for other in found) <= 1e-3 * x
 
 
 @given(money(1, 1_000_000), st.lists(money(0, 100_000), min_size=1, max_size=40))

@@ -222,6 +222,9 @@ def test_what_the_reader_should_know() -> None:
         ({"life_years": 51}, "life_years is 51"),
         ({"degradation_percent": D(100)}, "degradation_percent is 100"),
         ({"discount_rate_percent": D(-100)}, "discount_rate_percent is -100"),
+        ({"discount_rate_percent": D(101)}, "discount_rate_percent is 101"),
+        ({"opex_escalation_percent": D(31)}, "opex_escalation_percent is 31"),
+        ({"tariff_escalation_percent": D(-100)}, "tariff_escalation_percent is -100"),
         ({"opex_percent": D(-1)}, "opex_percent is -1"),
         ({"inverter_replacement_pkr": D(-1)}, "inverter_replacement_pkr is -1"),
         ({"inverter_replacement_pkr": D(1), "inverter_replacement_year": 4}, "inverter_replacement_year is 4"),
@@ -246,6 +249,27 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, object], words: st
 def test_what_is_no_loan_is_refused_by_name(principal: int, rate: int, years: int, words: str) -> None:
     with pytest.raises(BillingError, match=words):
         Loan(D(principal), D(rate), years)
+
+
+def test_the_largest_numbers_that_are_taken_are_computed() -> None:
+    most = D(10) ** 12
+    assumed = Assumptions(
+        capex_pkr=most,
+        opex_percent=D(100),
+        opex_escalation_percent=D(30),
+        tariff_escalation_percent=D(30),
+        discount_rate_percent=D(100),
+        life_years=50,
+        inverter_replacement_year=50,
+        inverter_replacement_pkr=most,
+        export_rate_held=False,
+        loan=Loan(most, D(100), 50),
+    )
+    done = evaluate(FirstYear(most, export_income_pkr=most, generated_kwh=D(10) ** 9), assumed)
+    assert done.owner is not None
+    assert done.years[-1].cumulative_pkr == done.project.gain_pkr
+    least = evaluate(FirstYear(D("0.01"), generated_kwh=D("0.001")), Assumptions(capex_pkr=D(1), life_years=1))
+    assert least.project.payback is None
 
 
 def test_a_first_year_is_not_negative_where_it_cannot_be() -> None:

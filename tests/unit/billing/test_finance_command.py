@@ -105,7 +105,7 @@ def test_told_as_a_person_reads_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"capex_pkr": 0}, "capex_pkr is 0; input should be greater than 0"),
+        ({"capex_pkr": 0}, "capex_pkr is 0; it should be greater than or equal to 1"),
         ({"capex_pkr": "much"}, "capex_pkr is much"),
         ({"capex": 5}, "capex is not a field here; known: capex_pkr"),
         ({"loan": {"principal_pkr": 1, "rate_percent": 1, "year": 2}}, "loan.years is missing"),
