@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from cloud.billing.rules.labels import urdu_of
 from cloud.billing.rules.model import Bill, Line, LineKind
 from cloud.billing.rules.money import HUNDRED, ZERO, money_text, number_text, round_pkr
 
@@ -20,7 +21,7 @@ def line_json(line: Line) -> dict[str, Any]:
     return {
         "kind": line.kind.value,
         "label": line.label,
-        "label_ur": line.label_ur,
+        "label_ur": line.label_ur or urdu_of(line.kind),
         "quantity": None if line.quantity is None else number_text(round(line.quantity, UNIT_PLACES)),
         "unit": line.unit,
         "rate": None if line.rate is None else number_text(line.rate),

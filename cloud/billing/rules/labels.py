@@ -1,6 +1,9 @@
 """What the lines of a bill are called, in English and in the Urdu of Pakistani bills."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from cloud.billing.rules.kinds import LineKind
 
 
 class Label(NamedTuple):
@@ -25,6 +28,7 @@ EXPORT_CREDIT = Label("Credit for exported units", "گرڈ کو دیے گئے ی
 SURPLUS_PAID = Label("Surplus units paid", "فاضل یونٹوں کی ادائیگی")
 
 _ENERGY_UR = "بجلی کی قیمت"
+_FUEL_UR = "فیول چارجز ایڈجسٹمنٹ"
 _HOURS_UR = {"peak": "پیک اوقات", "off-peak": "آف پیک اوقات", "all units": "تمام یونٹ"}
 
 
@@ -39,4 +43,27 @@ def energy(portion: str) -> Label:
 
 def fuel(month: str) -> Label:
     """The fuel charge adjustment of a month, `2026-07`."""
-    return Label(f"Fuel charge adjustment, {month}", f"فیول چارجز ایڈجسٹمنٹ، {month}")
+    return Label(f"Fuel charge adjustment, {month}", f"{_FUEL_UR}، {month}")
+
+
+_KINDS: Mapping[LineKind, str] = {
+    LineKind.ENERGY: _ENERGY_UR,
+    LineKind.MINIMUM: MINIMUM.ur,
+    LineKind.FIXED: FIXED.ur,
+    LineKind.DEMAND: DEMAND.ur,
+    LineKind.FPA: _FUEL_UR,
+    LineKind.QTA: QTA.ur,
+    LineKind.SURCHARGE: "سرچارج",
+    LineKind.METER_RENT: METER_RENT.ur,
+    LineKind.DUTY: DUTY.ur,
+    LineKind.GST: GST.ur,
+    LineKind.MUNICIPAL: MUNICIPAL.ur,
+    LineKind.TV_FEE: TV_FEE.ur,
+    LineKind.INCOME_TAX: INCOME_TAX.ur,
+    LineKind.EXPORT_CREDIT: EXPORT_CREDIT.ur,
+}
+
+
+def urdu_of(kind: LineKind) -> str:
+    """The name of a kind of line, for one that has no Urdu name of its own (tariffs of other countries, printed bills)."""
+    return _KINDS[kind]

@@ -1,6 +1,7 @@
 """Every line has a name in English and in Urdu."""
 
 import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -87,3 +88,12 @@ def test_pending_lines_have_both_names() -> None:
 )
 def test_the_energy_charge_names_its_portion(portion: str, english: str, urdu: str) -> None:
     assert labels.energy(portion) == (english, urdu)
+
+
+def test_a_line_without_an_urdu_name_gets_that_of_its_kind() -> None:
+    case = BillingCase(date(2026, 9, 1), date(2026, 9, 30), D(300), "lesco")
+    for line in price_bill(EVERYTHING, case, RECORDS).lines:
+        bare = line_json(replace(line, label_ur=""))["label_ur"]
+        assert bare == labels.urdu_of(line.kind)
+        assert bare in line.label_ur
+    assert all(URDU.search(labels.urdu_of(kind)) for kind in LineKind)
