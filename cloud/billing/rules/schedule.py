@@ -223,6 +223,20 @@ class Schedule:
                     "tiers end at different units; a month's tiers are one for all its periods"
                 )
 
+    def check_use(self, use: "MonthUse") -> None:
+        """Refuse units of a period whose tiers are not those of the bill's month.
+
+        Raises:
+            BillingError: names the period; a bill with hours of two seasons may have one.
+        """
+        expected = self.energy[self.timetable.periods_of(use.month.month)[0]].tops
+        for index, period in enumerate(self.energy):
+            if (use.imported_kwh[index] or use.exported_kwh[index]) and period.tops != expected:
+                raise BillingError(
+                    f"units of period {period.name} are on the bill of {use.month}, whose tiers end at other units; the tariff does "
+                    "not say how tiers are shared by two seasons: price whole calendar months"
+                )
+
     def tier_tops(self, month: int, *, days: int, peak_kw: Decimal) -> tuple[Decimal | None, ...]:
         """Tops of a month's energy tiers in kWh.
 

@@ -301,7 +301,9 @@ def price_month(
 
     Raises:
         RateUnknownError: if units or a demand go above a highest tier that ends.
+        BillingError: if units are of a period whose tiers are not those of the month.
     """
+    schedule.check_use(use)
     brought = tuple(carried_kwh) or (ZERO,) * len(schedule.energy)
     net_metering = schedule.metering is Metering.NET_METERING
     billed, surplus = net_units(use, brought) if net_metering else (use.imported_kwh, ())

@@ -11,7 +11,8 @@ import numpy as np
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.intervals import Interval
 from cloud.billing.rules.money import ZERO
-from cloud.billing.rules.schedule import Metering, Schedule, TierSplit
+from cloud.billing.rules.month import Month
+from cloud.billing.rules.schedule import Metering, MonthUse, Schedule, TierSplit
 from cloud.billing.rules.schedule_bill import ScheduledMonth, Terms, price_months
 from cloud.billing.rules.schedule_use import Calendar, aggregate, intervals_calendar
 
@@ -89,6 +90,29 @@ def _has_whole_year(calendar: Calendar) -> bool:
     return any(years.count(year) == 12 for year in set(years))
 
 
+def _use(schedule: Schedule, calendar: Calendar, intervals: Sequence[Interval], zone: ZoneInfo) -> tuple[MonthUse, ...]:
+    two_meters = schedule.metering is Metering.BUY_ALL_SELL_ALL
+    bought, sold = ("consumed_kwh", "generated_kwh") if two_meters else ("imported_kwh", "exported_kwh")
+    return aggregate(
+        schedule,
+        calendar,
+        imported_kwh=_flow(intervals, bought, zone=zone),
+        exported_kwh=_flow(intervals, sold, zone=zone) if two_meters or _is_told(intervals, sold) else None,
+    )
+
+
+def interval_use(schedule: Schedule, intervals: Sequence[Interval], *, zone: ZoneInfo, bill_month: Month) -> MonthUse:
+    """What the intervals of one bill add up to; each is in the hours of its own calendar month.
+
+    Raises:
+        BillingError: if there is none, one is missing or was not measured.
+    """
+    if not intervals:
+        raise BillingError(f"no interval is of the bill of {bill_month}; give the period's own")
+    calendar = intervals_calendar(intervals, zone=zone, bill_month=bill_month)
+    return _use(schedule, calendar, intervals, zone)[0]
+
+
 def price_intervals(
     schedule: Schedule, intervals: Sequence[Interval], *, zone: ZoneInfo, terms: Terms
 ) -> ScheduledBills:
@@ -105,14 +129,7 @@ def price_intervals(
         RateUnknownError: if units or a demand go above a highest tier that ends.
     """
     calendar = intervals_calendar(intervals, zone=zone)
-    two_meters = schedule.metering is Metering.BUY_ALL_SELL_ALL
-    bought, sold = ("consumed_kwh", "generated_kwh") if two_meters else ("imported_kwh", "exported_kwh")
-    use = aggregate(
-        schedule,
-        calendar,
-        imported_kwh=_flow(intervals, bought, zone=zone),
-        exported_kwh=_flow(intervals, sold, zone=zone) if two_meters or _is_told(intervals, sold) else None,
-    )
+    use = _use(schedule, calendar, intervals, zone)
     without = None
     if _is_told(intervals, "consumed_kwh"):
         dark = aggregate(schedule, calendar, imported_kwh=_flow(intervals, "consumed_kwh", zone=zone))

@@ -42,18 +42,22 @@ class Calendar:
     """Whole local days cut into equal intervals.
 
     Attributes:
-        months: in order.
+        months: bills, in order.
         slots: position in `months` of each interval.
+        seasons: calendar month of each interval, 0-11; with another reading day than the first, a bill has hours of two.
         hours: hour of the day of each interval, 0-23.
         weekends: whether each interval is on a Saturday or Sunday.
         per_hour: intervals in an hour.
+        bill_days: days of the one bill that all intervals are of; None = a bill for each calendar month.
     """
 
     months: tuple[Month, ...]
     slots: Ints
+    seasons: Ints
     hours: Ints
     weekends: Ints
     per_hour: int
+    bill_days: int | None = None
 
     @property
     def minutes(self) -> int:
@@ -83,6 +87,7 @@ def days_calendar(first: date, days: int, *, per_hour: int) -> Calendar:
     return Calendar(
         months=months,
         slots=np.repeat(np.array([position[Month.of(day)] for day in dates], dtype=np.int64), per_day),
+        seasons=np.repeat(np.array([day.month - 1 for day in dates], dtype=np.int64), per_day),
         hours=np.tile(np.repeat(np.arange(HOURS_A_DAY, dtype=np.int64), per_hour), days),
         weekends=np.repeat(np.array([day.weekday() >= _SATURDAY for day in dates], dtype=np.int64), per_day),
         per_hour=per_hour,
@@ -95,12 +100,13 @@ def year_calendar(year: int, *, per_hour: int) -> Calendar:
     return days_calendar(first, (date(year + 1, 1, 1) - first).days, per_hour=per_hour)
 
 
-def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo) -> Calendar:
+def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo, bill_month: Month | None = None) -> Calendar:
     """The calendar of a meter's intervals.
 
     Args:
         intervals: in order of time, without a gap, from a full local hour on.
         zone: of the meter.
+        bill_month: all intervals are of this one bill; None = a bill for each calendar month.
 
     Raises:
         BillingError: names the first moment that is missing.
@@ -114,14 +120,17 @@ def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo) -> Cale
     per_hour = int(timedelta(hours=1) / step)
     if local[0].minute or len(intervals) % per_hour:
         raise BillingError(f"the intervals begin at {local[0].isoformat()} or end inside an hour; give whole hours")
-    months = tuple(dict.fromkeys(Month(at.year, at.month) for at in local))
+    bills = [bill_month or Month(at.year, at.month) for at in local]
+    months = tuple(dict.fromkeys(bills))
     position = {month: index for index, month in enumerate(months)}
     return Calendar(
         months=months,
-        slots=np.array([position[Month(at.year, at.month)] for at in local], dtype=np.int64),
+        slots=np.array([position[month] for month in bills], dtype=np.int64),
+        seasons=np.array([at.month - 1 for at in local], dtype=np.int64),
         hours=np.array([at.hour for at in local], dtype=np.int64),
         weekends=np.array([at.weekday() >= _SATURDAY for at in local], dtype=np.int64),
         per_hour=per_hour,
+        bill_days=None if bill_month is None else (local[-1].date() - local[0].date()).days + 1,
     )
 
 
@@ -175,8 +184,7 @@ def _netted(imported: Ints, exported: Ints, size: int) -> tuple[Ints, Ints]:
 
 def _periods(timetable: Timetable, calendar: Calendar) -> Ints:
     table = np.array([timetable.weekday, timetable.weekend], dtype=np.int64)
-    month = np.array([month.month - 1 for month in calendar.months], dtype=np.int64)[calendar.slots]
-    found: Ints = table[calendar.weekends, month, calendar.hours]
+    found: Ints = table[calendar.weekends, calendar.seasons, calendar.hours]
     return found
 
 
@@ -295,9 +303,18 @@ def aggregate(
     bought = _sums(imported, cells, rows=rows, columns=columns)
     sold = _sums(exported, cells, rows=rows, columns=columns)
     uses = [
-        MonthUse(month, _row(bought[row]), _row(sold[row]), peak_kw=peaks[row], demand_kw=demands[row])
+        MonthUse(
+            month,
+            _row(bought[row]),
+            _row(sold[row]),
+            peak_kw=peaks[row],
+            demand_kw=demands[row],
+            period_days=calendar.bill_days,
+        )
         for row, month in enumerate(calendar.months)
     ]
+    for use in uses:
+        schedule.check_use(use)
     if schedule.metering is Metering.NET_METERING or schedule.tier_split is TierSplit.PRORATED:
         return tuple(uses)
     bought_tiers = _tiers_of(schedule, imported, cells, slots=calendar.slots, uses=uses)

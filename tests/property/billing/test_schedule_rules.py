@@ -115,7 +115,7 @@ def test_a_stored_plan_prices_a_month_as_the_schedule_does(schedule: Schedule, s
         exported_kwh=sum(use.exported_kwh, Decimal(0)),
         disco_provider="lesco",
         max_demand_kw=use.peak_kw,
-        schedule_units=case_units(schedule, use) or {schedule.energy[0].name: Decimal(0)},
+        schedule_units=case_units(schedule, use),
         schedule_demand_kw=case_demand_kw(schedule, use),
     )
     bill = price_bill(plan, case)

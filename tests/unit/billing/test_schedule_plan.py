@@ -1,20 +1,22 @@
 """A stored plan with a schedule prices a billing case: units by period in, explained lines out."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown
 from cloud.billing.rules.errors import BillingError, MissingInputError, RateUnknownError
+from cloud.billing.rules.intervals import Interval
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, LineKind, Plan
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import plan_of
 from cloud.billing.rules.schedule import MonthUse
-from cloud.billing.rules.schedule_case import case_demand_kw, case_units
+from cloud.billing.rules.schedule_case import case_demand_kw, case_units, metered_case
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 
 D = Decimal
@@ -294,3 +296,80 @@ def test_a_simulation_of_a_scheduled_tariff_is_computed_again_from_its_document(
         consumed_units={"off-peak": D(590), "peak": D(110)},
     )
     assert first.without == price_bill(replace(plan(SCHEDULE), status=first.bill.lines[0].status), dark)
+
+
+ZONE = ZoneInfo("Asia/Karachi")
+SEASONS: dict[str, Any] = {
+    "metering": "net_metering",
+    "energy": [
+        {"name": "winter", "tiers": [{"rate": "1"}]},
+        {"name": "summer", "tiers": [{"rate": "2"}]},
+    ],
+    "weekday": [[0] * 24] * 5 + [[1] * 24] * 4 + [[0] * 24] * 3,
+    "weekend": [[0] * 24] * 5 + [[1] * 24] * 4 + [[0] * 24] * 3,
+    "flat_demand": [{"name": "year", "tiers": [{"rate": "10"}]}],
+    "flat_demand_months": [0] * 12,
+    "fixed_per_day": "1",
+}
+
+
+def hours(first: date, days: int, kwh: str = "1", given: str = "0") -> list[Interval]:
+    start = datetime(first.year, first.month, first.day, tzinfo=ZONE)
+    return [Interval(start + timedelta(hours=n), 3600, D(kwh), D(given)) for n in range(24 * days)]
+
+
+def test_a_bill_from_any_reading_day_has_the_hours_of_both_months() -> None:
+    tariff = plan(SEASONS)
+    assert tariff.schedule is not None
+    cycle = case(
+        period_start=date(2026, 5, 24),
+        period_end=date(2026, 6, 23),
+        schedule_units={"winter/brought": D(92)},
+        ledger_kwh=D(92),
+    )
+    made = metered_case(tariff.schedule, cycle, hours(date(2026, 5, 20), 40, kwh="1.5", given="0.5"), zone=ZONE)
+    assert made.schedule_units == {
+        "winter": D(8 * 36),
+        "summer": D(23 * 36),
+        "winter/export": D(8 * 12),
+        "summer/export": D(23 * 12),
+        "winter/brought": D(92),
+    }
+    assert (made.imported_kwh, made.exported_kwh, made.max_demand_kw) == (D(31 * 36), D(31 * 12), D("1.5"))
+    bill = price_bill(tariff, made)
+    # 288 - 96 - 92 at 1, 828 - 276 at 2, 1.5 kW at 10, 31 days.
+    assert [line.amount_pkr for line in bill.lines] == [D(100), D(1104), D(15), D(31)]
+
+
+def test_one_period_brings_its_ledger_along() -> None:
+    tariff = plan({**SIMPLE, "metering": "net_metering"})
+    assert tariff.schedule is not None
+    made = metered_case(tariff.schedule, case(ledger_kwh=D(700)), hours(date(2026, 7, 1), 31), zone=ZONE)
+    assert made.schedule_units == {"any": D(744), "any/brought": D(700)}
+    assert price_bill(tariff, made).billed_kwh == D(44)
+    idle = metered_case(tariff.schedule, case(), hours(date(2026, 7, 1), 31, kwh="0"), zone=ZONE)
+    assert price_bill(tariff, idle).total_pkr == D(0)
+
+
+def test_a_case_is_not_made_from_a_part_of_its_days() -> None:
+    tariff = plan(SIMPLE)
+    assert tariff.schedule is not None
+    with pytest.raises(BillingError, match="the intervals are of 30 of the period's 31 days"):
+        metered_case(tariff.schedule, case(), hours(date(2026, 7, 2), 30), zone=ZONE)
+    with pytest.raises(BillingError, match="no interval is of the bill of 2026-07"):
+        metered_case(tariff.schedule, case(), [], zone=ZONE)
+
+
+def test_two_seasons_with_tiers_of_their_own_do_not_fit_on_one_bill() -> None:
+    tiered = {
+        **SEASONS,
+        "energy": [SEASONS["energy"][0], {"name": "summer", "tiers": [{"top": "9", "rate": "2"}, {"rate": "3"}]}],
+    }
+    tariff = plan(tiered)
+    assert tariff.schedule is not None
+    cycle = case(period_start=date(2026, 5, 24), period_end=date(2026, 6, 23))
+    with pytest.raises(BillingError, match="units of period winter are on the bill of 2026-06"):
+        metered_case(tariff.schedule, cycle, hours(date(2026, 5, 24), 31), zone=ZONE)
+    named = case(schedule_units={"winter": D(500)}, exported_kwh=D(0), schedule_demand_kw={})
+    with pytest.raises(BillingError, match="price whole calendar months"):
+        price_bill(tariff, named)
