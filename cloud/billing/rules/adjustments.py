@@ -112,16 +112,24 @@ def segments_of(
     return tuple(reversed(segments))
 
 
-def pending_line(kind: LineKind, label: Label, *, why: str, quantity: Decimal | None = None) -> Line:
+def pending_line(
+    kind: LineKind,
+    label: Label,
+    *,
+    why: str,
+    quantity: Decimal | None = None,
+    unit: str = "kWh",
+    base: str = "units billed",
+) -> Line:
     """A line that the bill will have and whose amount is not known yet."""
     return Line(
         kind=kind,
         label=label.en,
         amount_pkr=None,
         quantity=quantity,
-        unit="kWh",
+        unit=unit,
         rate=None,
-        base="units billed",
+        base=base,
         formula=why,
         source="not on record",
         status=RateStatus.PENDING,
@@ -158,9 +166,7 @@ def fca_lines(plan: Plan, case: BillingCase, adjustments: Sequence[Adjustment], 
             return (_fallback_line(LineKind.FPA, label, plan.fallback_fpa, units=units, plan=plan),)
         if AdjustmentKind.FCA not in plan.expects:
             return ()
-        return (
-            pending_line(LineKind.FPA, label, why=f"no rate of {month} is on record", quantity=month_units),
-        )
+        return (pending_line(LineKind.FPA, label, why=f"no rate of {month} is on record", quantity=month_units),)
     if month_units is None:
         return (pending_line(LineKind.FPA, label, why=f"the units billed for {month} are not known"),)
     return (

@@ -73,15 +73,16 @@ def percent_lines(
     record = in_force(adjustments, kind, plan=plan, case=case, day=case.period_end)
     if is_exempt(record, plan):
         return ()
+    base = base_amount(lines, kinds)
     if record is not None and record.rate is not None:
         percent, source, status = record.rate, record.source, record.status
     elif fallback is not None:
         percent, source, status = fallback, plan.source, plan.status
     elif kind in plan.expects:
-        return (pending_line(line_kind, label, why=f"no rate on record for {case.province or 'this province'}"),)
+        why = f"no rate on record for {case.province or 'this province'}"
+        return (pending_line(line_kind, label, why=why, quantity=base, unit="PKR", base=_base_words(kinds)),)
     else:
         return ()
-    base = base_amount(lines, kinds)
     return (
         _percent_line(
             line_kind, label, percent=percent, base=base, words=_base_words(kinds), source=source, status=status

@@ -74,6 +74,8 @@ def test_pending_lines_have_both_names() -> None:
     kinds = {LineKind.FPA, LineKind.QTA, LineKind.SURCHARGE, LineKind.DUTY, LineKind.GST, LineKind.EXPORT_CREDIT}
     assert {line.kind for line in pending} == kinds
     assert all(URDU.search(line.label_ur) for line in pending)
+    taxes = [line for line in pending if line.kind in {LineKind.DUTY, LineKind.GST}]
+    assert [(line.quantity, line.unit) for line in taxes] == [(D(9000), "PKR"), (D(9000), "PKR")]
 
 
 @pytest.mark.parametrize(
