@@ -78,6 +78,12 @@ def assumptions_of(projection: Projection, outlook: YearOutlook) -> tuple[str, .
         found.append(
             f"A month is the mean day of a measured month ({MEASURED_COVERAGE_PERCENT:.0f} % of readings or more) times its days."
         )
+    used = {energy.stands_on for energy in months}
+    sources = [month for month in outlook.measured if month.month in used]
+    if not all(month.has_consumption for month in sources):
+        found.append("Where consumption was not measured, it is import + generation - export.")
+    if not all(month.has_export for month in sources):
+        found.append("Where export was not measured, it is taken as 0: the bills have no credit for it.")
     if any(energy.stands_on is None for energy in months):
         found.append(
             "Consumption is spread evenly over the day: nothing was measured, so peak units and self-consumption are rough."

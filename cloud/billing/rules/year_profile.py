@@ -54,7 +54,8 @@ class MeasuredMonth:
 
     Attributes:
         coverage_percent: seconds with readings of all seconds of the month.
-        has_consumption: consumption was measured; otherwise it is import + generation - export.
+        has_consumption: consumption was measured in every quarter-hour; otherwise it is import + generation - export.
+        has_export: export was measured, or there is no generation to export.
         has_demand: the highest quarter-hour says something about the demand.
     """
 
@@ -62,6 +63,7 @@ class MeasuredMonth:
     quarters: tuple[Quarter, ...]
     coverage_percent: float
     has_consumption: bool = True
+    has_export: bool = True
     has_demand: bool = True
 
     @property
@@ -140,6 +142,7 @@ def measured_month(rows: Iterable[QuarterHour], *, month: Month, window: Window,
         tuple(_quarter(row, zone) for row in known),
         min(100.0, covered / window.seconds * 100),
         has_consumption=all(row.consumed_wh is not None for row in known),
+        has_export=all(row.exported_wh is not None for row in known if row.generated_wh),
     )
 
 

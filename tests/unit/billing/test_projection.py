@@ -246,6 +246,19 @@ def test_every_kind_of_assumption_is_said() -> None:
     assert any("expected monthly yields" in text for text in assumptions_of(scaled, yields))
 
 
+def test_what_was_not_measured_of_the_months_that_are_used_is_said() -> None:
+    known = year([300] * 12, [100] * 12)
+    thin = replace(known[0], has_consumption=False, has_export=False)
+    blind = YearOutlook((thin, *known[1:]), "kelectric")
+    done = project_year(FIRST, blind, connection=HOME, before=YearBefore(), rates=RATES)
+    words = assumptions_of(done, blind)
+    assert any("consumption was not measured" in text for text in words)
+    assert any("export was not measured" in text for text in words)
+    unused = YearOutlook((replace(thin, month=Month(2024, 11)), *known), "kelectric")
+    again = project_year(FIRST, unused, connection=HOME, before=YearBefore(), rates=RATES)
+    assert not any("not measured" in text for text in assumptions_of(again, unused))
+
+
 def test_a_value_that_the_tariff_needs_is_named() -> None:
     with pytest.raises(MissingInputError) as caught:
         projected([300] * 12, connection=replace(HOME, sanctioned_load_kw=None))

@@ -169,6 +169,12 @@ def test_a_measured_month_is_read_in_local_time() -> None:
     assert month.quarters[0].consumed_wh == 500
     assert month.quarters[1].exported_wh == 0
     assert not month.has_consumption
+    assert not month.has_export
+    dark = measured_month(
+        [QuarterHour(noon, 0, 400, 400, None, 900)], month=Month(2026, 7), window=window, zone=KARACHI
+    )
+    assert dark.has_consumption
+    assert dark.has_export
     assert month.coverage_percent == pytest.approx(1800 / (31 * 86400) * 100)
     assert not month.is_measured
 
