@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloud.billing.case_file.problems import CaseError, shown, unknown_name
+from cloud.billing.schemas.tariffs import TariffRates
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "disco_provider": ("disco", "company"),
@@ -42,6 +43,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """Field -> its other names. A case may write any of them, and one of them only."""
 
 _FIELD_OF = {other: field for field, others in ALIASES.items() for other in others}
+MONTHLY = frozenset({"history", "history_without_solar", "demand_history_kw"})
+"""Fields by month: an object, or a list of `{"month": ..., "units": ...}`."""
 PERIOD = "period"
 """Short for the period's two days, in an object."""
 
@@ -69,6 +72,41 @@ def _put(document: dict[str, Any], field: str, value: object, *, written: str) -
     document[field] = value
 
 
+def _spread_units(document: dict[str, Any]) -> None:
+    units = document.get("units")
+    if not isinstance(units, Mapping):
+        return
+    document.pop("units")
+    names = {"peak": "peak_units", "off_peak": "off_peak_units", "offpeak": "off_peak_units", "total": "units"}
+    for key, value in units.items():
+        if key not in names:
+            raise CaseError(f"units.{key}", f"units.{key} is not a part of the units; write peak and off_peak")
+        _put(document, names[key], value, written=f"units.{key}")
+
+
+def _by_month(value: object) -> object:
+    """A list of months as an object by month; anything else as it is."""
+    if not isinstance(value, list) or not value or not all(_is_month_entry(entry) for entry in value):
+        return value
+    result: dict[str, Any] = {}
+    for entry in value:
+        month, number = entry["month"], next(entry[name] for name in entry if name != "month")
+        _put(result, str(month), number, written=f"a second entry of {month}")
+    return result
+
+
+def _is_month_entry(entry: object) -> bool:
+    return isinstance(entry, Mapping) and "month" in entry and len(entry) == 2
+
+
+def _with_rates(tariff: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tariff whose rates stand in it without an object of their own."""
+    inside = {name: value for name, value in tariff.items() if name in TariffRates.model_fields}
+    if "rates" in tariff or not inside:
+        return tariff
+    return {**{name: value for name, value in tariff.items() if name not in inside}, "rates": inside}
+
+
 def _spread_tariff(document: dict[str, Any]) -> None:
     tariff = document.get("tariff")
     if isinstance(tariff, str):
@@ -78,6 +116,8 @@ def _spread_tariff(document: dict[str, Any]) -> None:
         raise CaseError(
             "tariff", f"tariff is {shown(tariff)}; write a tariff's code as text, or an object with its rates"
         )
+    elif tariff is not None:
+        document["tariff"] = _with_rates(tariff)
     if "rates" in document and ("tariff" in document or "tariff_name" in document):
         raise CaseError("rates", "rates stands beside a tariff; keep one of them (the rates may stand in tariff.rates)")
 
@@ -101,7 +141,10 @@ def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, A
             raise CaseError(written, unknown_name(written, every))
         _put(result, _FIELD_OF.get(written, written), value, written=written)
     _spread_period(result)
+    _spread_units(result)
     _spread_tariff(result)
+    for name in MONTHLY & result.keys():
+        result[name] = _by_month(result[name])
     return result
 
 

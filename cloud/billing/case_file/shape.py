@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from cloud.billing.case_file.moments import EARLIEST, LATEST, day_of_text, month_of_text
-from cloud.billing.case_file.names import ALIASES, canonical
+from cloud.billing.case_file.names import ALIASES, MONTHLY, canonical
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.rules.model import AdjustmentKind
 from cloud.billing.schemas.tariffs import TariffRates
@@ -176,6 +176,15 @@ def _schema_extra(schema: dict[str, Any]) -> None:
     code = {"type": "string", "description": "Code of a tariff: read as category is."}
     for name in ("tariff", *ALIASES["tariff"]):
         properties[name] = {"anyOf": [code, *tariff["anyOf"]], "description": tariff.get("description", "")}
+    number = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+    parts = {"type": "object", "properties": dict.fromkeys(("peak", "off_peak", "total"), number)}
+    for name in ("units", *ALIASES["units"]):
+        properties[name] = {**properties[name], "anyOf": [*properties[name]["anyOf"], parts]}
+    entries = {"type": "array", "items": {"type": "object", "required": ["month"]}}
+    for name in MONTHLY:
+        for other in (name, *ALIASES[name]):
+            plain = properties[other]
+            properties[other] = {"anyOf": [plain, entries], "description": plain["description"]}
     day = {"type": "string"}
     properties["period"] = {
         "type": "object",

@@ -81,6 +81,24 @@ def test_months_as_bills_print_them(text: str) -> None:
     assert read_case({"bill_month": text, "history": {text: 1}}).history == {"2026-06": D(1)}
 
 
+def test_units_in_one_object() -> None:
+    assert read_case({"units": {"peak": 1, "off_peak": "2.5"}}) == read_case({"peak_units": 1, "off_peak_units": "2.5"})
+    assert read_case({"imported_kwh": {"total": 3, "peak": 1}}) == read_case({"units": 3, "peak_units": 1})
+
+
+@pytest.mark.parametrize("field", ["history", "demand_history_kw", "history_without_solar"])
+def test_months_in_a_list(field: str) -> None:
+    entries = [{"month": "2026-04", "units": 216}, {"kw": 3, "month": "Mar-2026"}]
+    assert read_case({field: entries}) == read_case({field: {"2026-04": 216, "2026-03": 3}})
+    with pytest.raises(CaseError, match="a second entry of 2026-04"):
+        read_case({field: [*entries, {"month": "2026-04", "units": 5}]})
+
+
+def test_rates_may_stand_in_the_tariff_itself() -> None:
+    rates = {"energy_charge_per_kwh": "10", "gst_percent": 18}
+    assert read_case({"tariff": {"name": "x", **rates}}) == read_case({"tariff": {"name": "x", "rates": rates}})
+
+
 SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"unit": 3}, "unit is not a field of the case; did you mean units, units_kwh or peak_units?"),
     ({"zzz": 3}, "zzz is not a field here; known: active_taxpayer, "),
@@ -103,6 +121,8 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"period": 3}, 'period is 3; write {"start": "2026-05-24", "end": "2026-06-23"}'),
     ({"period": {"begin": 1}}, "period.begin is not a field of a period; write start and end"),
     ({"period": {"start": "2026-05-24"}, "period_start": "2026-05-25"}, 'period.start ("2026-05-24") and period_start'),
+    ({"units": {"night": 3}}, "units.night is not a part of the units; write peak and off_peak"),
+    ({"history": [{"month": "2026-04"}]}, "history is [{"),
     ({"phases": 2}, "phases is 2; write 1 or 3"),
     ({"prorated": "maybe"}, 'prorated is "maybe"; write true or false'),
     ({"disco_provider": 4}, "disco_provider is 4; write it as text in quotes"),
