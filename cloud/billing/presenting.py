@@ -228,6 +228,8 @@ def _rate_lines(rates: Mapping[str, Any]) -> Iterator[str]:
     rule = rates.get("pricing_rule")
     if rule is not None:
         yield f"pricing rule: {rule} ({_RULES.get(rule, 'as the schedule of the tariff says')})"
+    if rates.get("schedule") is not None:
+        yield "schedule: prices by month and hour; --json prints it"
     slabs = slabs_of(rates)
     basis = _BASES[rates.get("fixed_basis") or "per_consumer"]
     if slabs:

@@ -147,8 +147,10 @@ def _leaf(item: object, name: str) -> dict[str, str]:
 def _items(items: Sequence[Any], name: str) -> dict[str, str]:
     if not items:
         return {}
+    if all(isinstance(item, str) for item in items):
+        return {name: ", ".join(sorted(written(item) for item in items))}  # a set of words; their order says nothing
     if not all(isinstance(item, Mapping) for item in items):
-        return {name: ", ".join(sorted(written(item) for item in items))}
+        return {name: ", ".join(written(item) for item in items)}
     found: dict[str, str] = {}
     for key, item in zip(_names_of(items), items, strict=True):
         inside = _flat({k: v for k, v in item.items() if k not in {"min_units", "max_units"}}, f"{name}.{key}.")

@@ -123,3 +123,9 @@ def test_what_takes_precedence_is_never_overlapped(span: Span, others: list[Span
     assert not any(room.overlaps(other) for other in others)
     # Not shorter than it must be: it ends where the span does, or the day before another one begins.
     assert room.last == span.last or room.last in {other.first - timedelta(days=1) for other in others}
+
+
+def test_words_are_a_set_and_tables_of_hours_are_not() -> None:
+    assert not changes({"expects": ["fca", "qta"]}, {"expects": ["qta", "fca"]})
+    (change,) = changes({"schedule": {"hours": [[1, 2], [2, 1]]}}, {"schedule": {"hours": [[2, 1], [1, 2]]}})
+    assert str(change) == "schedule.hours: [1, 2], [2, 1] -> [2, 1], [1, 2]"

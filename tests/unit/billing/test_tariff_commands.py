@@ -1,13 +1,18 @@
 """`solarhub tariffs list|show|diff|validate` on the product's data: no database is asked."""
 
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from cloud.billing.catalogue import read_catalogue
+from cloud.billing.presenting import sheet
 from cloud.cli import app
+from cloud.core.discos import DiscoProvider
 
 
 def run(*words: str, code: int = 0) -> str:
@@ -114,3 +119,12 @@ def test_validate_a_file(tmp_path: Path) -> None:
     (finding,) = data("validate", str(broken), code=1)
     assert "is not TOML" in finding["message"]
     assert "not both" in run("validate", str(path), "--database", code=1)
+
+
+def test_a_tariff_by_hours_says_where_its_table_is() -> None:
+    old = read_catalogue()
+    plan = next(plan for plan in old.plans if plan.category == "commercial_a1")
+    by_hours = replace(plan, rates={"pricing_rule": "schedule", "schedule": {"periods": []}})
+    found = sheet(replace(old, plans=(by_hours,)), "commercial_a1", company=DiscoProvider.LESCO, on=date(2026, 10, 1))
+    assert "pricing rule: schedule (as the schedule of the tariff says)" in found.to_text()
+    assert "--json prints it" in found.to_text()
