@@ -8,6 +8,25 @@ from cloud.billing.rules.annual import BillUnits
 from cloud.billing.rules.model import ExportScheme, LineKind, PricingRule
 from cloud.billing.rules.prepared import PER_CENT, PER_UNIT, SHARE, PreparedBand, PreparedBill, rounded
 
+# A member of an enumeration takes longer to reach by its class than the arithmetic of a line; Python 3.12 mended that.
+_ENERGY = LineKind.ENERGY
+_MINIMUM = LineKind.MINIMUM
+_FIXED = LineKind.FIXED
+_DEMAND = LineKind.DEMAND
+_FPA = LineKind.FPA
+_METER_RENT = LineKind.METER_RENT
+_DUTY = LineKind.DUTY
+_GST = LineKind.GST
+_MUNICIPAL = LineKind.MUNICIPAL
+_TV_FEE = LineKind.TV_FEE
+_INCOME_TAX = LineKind.INCOME_TAX
+_EXPORT_CREDIT = LineKind.EXPORT_CREDIT
+_TOU = PricingRule.TOU
+_FLAT = PricingRule.FLAT
+_SINGLE_SLAB = PricingRule.SINGLE_SLAB
+_ONE_PREVIOUS = PricingRule.ONE_PREVIOUS
+_NET_METERING = ExportScheme.NET_METERING_2015
+
 Amount = tuple[LineKind, int | None]
 """One line's kind and paisa; None while pending."""
 
@@ -50,9 +69,9 @@ class _Netted(NamedTuple):
 
 
 def _netted(bill: PreparedBill, units: BillUnits, brought: Surplus) -> _Netted:
-    if bill.plan.scheme is not ExportScheme.NET_METERING_2015:
+    if bill.plan.scheme is not _NET_METERING:
         return _Netted(units.imported, units.imported_peak, NO_SURPLUS)
-    if bill.plan.rule is not PricingRule.TOU:
+    if bill.plan.rule is not _TOU:
         balance = units.imported - units.exported - brought.off_peak - brought.peak
         return _Netted(max(0, balance), 0, Surplus(max(0, -balance)))
     peak = units.imported_peak - units.exported_peak - brought.peak
@@ -69,7 +88,7 @@ def _slab_parts(bill: PreparedBill, units: int, index: int) -> list[tuple[int | 
     """Rate and units of each portion."""
     edges = [0, *bill.plan.tops[:index], units]
     first = 0
-    if bill.plan.rule is PricingRule.ONE_PREVIOUS:
+    if bill.plan.rule is _ONE_PREVIOUS:
         first = max(0, index - 1)
         edges[first] = 0
     return [(bill.plan.rates[k], edges[k + 1] - edges[k]) for k in range(first, index + 1)]
@@ -78,9 +97,9 @@ def _slab_parts(bill: PreparedBill, units: int, index: int) -> list[tuple[int | 
 def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amount] | None:
     """The energy lines; None when a rate that they need is not on record."""
     rates = bill.plan.rates
-    if bill.plan.rule is PricingRule.TOU:
+    if bill.plan.rule is _TOU:
         parts = [(rates[0], units - peak), (rates[1], peak)]
-    elif bill.plan.rule is PricingRule.FLAT or bill.plan.rule is PricingRule.SINGLE_SLAB:
+    elif bill.plan.rule is _FLAT or bill.plan.rule is _SINGLE_SLAB:
         parts = [(rates[slab], units)]
     else:
         parts = _slab_parts(bill, units, slab)
@@ -88,7 +107,7 @@ def _energy(bill: PreparedBill, units: int, peak: int, *, slab: int) -> list[Amo
     for rate, part in parts:
         if rate is None:
             return None
-        lines.append((LineKind.ENERGY, rounded(rate * part, PER_UNIT)))
+        lines.append((_ENERGY, rounded(rate * part, PER_UNIT)))
     return lines
 
 
@@ -97,27 +116,27 @@ def _fixed(bill: PreparedBill, demand: int, past: Mapping[int, int], *, slab: in
     if rate == 0:
         return []
     if rate is None or bill.plan.fixed_quantity is not None:
-        return [_line(LineKind.FIXED, rate, bill.plan.fixed_quantity or 0)]
+        return [_line(_FIXED, rate, bill.plan.fixed_quantity or 0)]
     highest = max((past[month] for month in bill.demand_months if month in past), default=0)
     billed = max(demand * SHARE, bill.plan.least_demand, highest * bill.plan.past_share)
-    return [(LineKind.FIXED, rounded(rate * billed, PER_UNIT * SHARE))]
+    return [(_FIXED, rounded(rate * billed, PER_UNIT * SHARE))]
 
 
 def _charges(bill: PreparedBill, units: BillUnits, billed: int, *, fuel_units: int | None) -> list[Amount]:
     """Demand charge, adjustments and meter rent."""
     lines: list[Amount] = []
     if bill.plan.demand_rate is not None:
-        lines.append(_line(LineKind.DEMAND, bill.plan.demand_rate, units.demand))
+        lines.append(_line(_DEMAND, bill.plan.demand_rate, units.demand))
     if bill.fuel is not None:
         basis = fuel_units if bill.fuel.on_its_month else billed
-        lines.append((LineKind.FPA, None) if basis is None else _line(LineKind.FPA, bill.fuel.rate, basis))
+        lines.append((_FPA, None) if basis is None else _line(_FPA, bill.fuel.rate, basis))
     for kind, rate, days in bill.daily:
         if rate is None or days == bill.days:
             lines.append(_line(kind, rate, billed))
         else:
             lines.append((kind, rounded(rate * billed * days, PER_UNIT * bill.days)))
     if bill.plan.meter_rent:
-        lines.append((LineKind.METER_RENT, bill.plan.meter_rent))
+        lines.append((_METER_RENT, bill.plan.meter_rent))
     return lines
 
 
@@ -139,34 +158,34 @@ def _band(bands: tuple[PreparedBand, ...], value: int) -> PreparedBand | None:
 def _add_taxes(lines: list[Amount], bill: PreparedBill, billed: int) -> None:
     plan = bill.plan
     if bill.duty is not None:
-        lines.append((LineKind.DUTY, _percent_of(lines, plan.duty_base, bill.duty.value)))
+        lines.append((_DUTY, _percent_of(lines, plan.duty_base, bill.duty.value)))
     if bill.gst is not None:
-        lines.append((LineKind.GST, _percent_of(lines, plan.gst_base, bill.gst.value)))
+        lines.append((_GST, _percent_of(lines, plan.gst_base, bill.gst.value)))
     if bill.municipal is not None:
         band = _band(bill.municipal, billed)
         if band is None or band.amount:
-            lines.append((LineKind.MUNICIPAL, None if band is None else band.amount))
+            lines.append((_MUNICIPAL, None if band is None else band.amount))
     if bill.tv_fee:
-        lines.append((LineKind.TV_FEE, bill.tv_fee))
+        lines.append((_TV_FEE, bill.tv_fee))
     if bill.income_tax is not None:
         base = _base(lines, plan.income_tax_base)
         band = _band(bill.income_tax, base)
         if band is not None and (band.amount or band.percent):
             part = band.amount * PER_CENT + (base - band.above) * band.percent
-            lines.append((LineKind.INCOME_TAX, rounded(part, PER_CENT)))
+            lines.append((_INCOME_TAX, rounded(part, PER_CENT)))
 
 
 def _add_credit(lines: list[Amount], bill: PreparedBill, units: BillUnits, surplus: Surplus) -> Surplus:
     """The credit line, and what is carried on."""
     if bill.export is None:
         return surplus
-    netted = bill.plan.scheme is ExportScheme.NET_METERING_2015
+    netted = bill.plan.scheme is _NET_METERING
     if netted and not bill.closes_quarter:
         return surplus
     paid = surplus.off_peak + surplus.peak if netted else units.exported
     if paid:
         rate = bill.export.value
-        lines.append((LineKind.EXPORT_CREDIT, None if rate is None else -rounded(rate * paid, PER_UNIT)))
+        lines.append((_EXPORT_CREDIT, None if rate is None else -rounded(rate * paid, PER_UNIT)))
     return NO_SURPLUS
 
 
@@ -195,7 +214,7 @@ def bill_amounts(
     if bill.plan.least_energy:
         lack = bill.plan.least_energy - sum([amount or 0 for _, amount in lines])
         if lack > 0:
-            lines.append((LineKind.MINIMUM, lack))
+            lines.append((_MINIMUM, lack))
     lines += _fixed(bill, units.demand, demands, slab=slab)
     lines += _charges(bill, units, netted.billed, fuel_units=billed.get(bill.fuel_month))
     _add_taxes(lines, bill, netted.billed)

@@ -43,6 +43,14 @@ PER_CENT = 100 * _RATE
 """Divides paisa times per cent to paisa."""
 
 
+# Reached by its class, a member of an enumeration costs more than what is done with it, before Python 3.12.
+_QTA = AdjustmentKind.QTA
+_PHL = AdjustmentKind.PHL
+_DUTY = AdjustmentKind.DUTY
+_GST = AdjustmentKind.GST
+_FCA = AdjustmentKind.FCA
+
+
 class UnpreparedError(BillingError):
     """The prepared form cannot hold a value of the plan or the case."""
 
@@ -267,13 +275,13 @@ def _fuel(plan: Plan, record: Adjustment | None) -> FuelRate | None:
         return FuelRate(_rate(record.rate), on_its_month=True)
     if plan.fallback_fpa is not None:
         return FuelRate(_rate(plan.fallback_fpa), on_its_month=False)
-    return FuelRate(None, on_its_month=False) if AdjustmentKind.FCA in plan.expects else None
+    return FuelRate(None, on_its_month=False) if _FCA in plan.expects else None
 
 
 def _daily(
     kind: AdjustmentKind, plan: Plan, segments: tuple[Segment, ...], *, fallback: Decimal | None = None
 ) -> tuple[DailyRate, ...]:
-    line_kind = LineKind.QTA if kind is AdjustmentKind.QTA else LineKind.SURCHARGE
+    line_kind = LineKind.QTA if kind is _QTA else LineKind.SURCHARGE
     if len(segments) == 1 and segments[0].record is None:
         if fallback is not None:
             return (DailyRate(line_kind, _rate(fallback), segments[0].days),)
@@ -358,10 +366,9 @@ def _bill(plan: Plan, ready: PreparedPlan, case: BillingCase, records: Records) 
         days=case.days,
         closes_quarter=pays_surplus(case),
         fuel=_fuel(plan, records.fuel),
-        daily=_daily(AdjustmentKind.QTA, plan, records.qta, fallback=plan.fallback_qta)
-        + _daily(AdjustmentKind.PHL, plan, records.phl),
-        duty=_percent(AdjustmentKind.DUTY, plan, records.duty, plan.fallback_duty_percent),
-        gst=_percent(AdjustmentKind.GST, plan, records.gst, plan.fallback_gst_percent),
+        daily=_daily(_QTA, plan, records.qta, fallback=plan.fallback_qta) + _daily(_PHL, plan, records.phl),
+        duty=_percent(_DUTY, plan, records.duty, plan.fallback_duty_percent),
+        gst=_percent(_GST, plan, records.gst, plan.fallback_gst_percent),
         municipal=_bands(plan, records.municipal, UNIT_PLACES),
         tv_fee=_tv_fee(plan, records.tv_fee),
         income_tax=_bands(plan, records.income_tax, PAISA_PLACES) if taxed else None,
