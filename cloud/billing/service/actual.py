@@ -118,7 +118,9 @@ async def _from_readings(conn: AsyncConnection, site: SiteOut, body: ActualBillI
 async def _compare(conn: AsyncConnection, site: SiteOut, body: ActualBillIn, *, now: datetime) -> _Compared:
     today = day_of(now, zone_of(site.timezone))
     if body.period_end > today:
-        raise PeriodNotOverError(f"The meter is read on {body.period_end}, after today ({today}); enter the bill then.")
+        words = f"The meter is read on {body.period_end}, after today ({today}); enter the bill then."
+        problem: FieldProblem = {"field": "period_end", "value": body.period_end.isoformat(), "message": words}
+        raise PeriodNotOverError(words, errors=[problem])
     read = await _from_readings(conn, site, body, now)
     measured = _energy_of(body, None if read is None else read.measured)
     computed = await simulate_site_bill(conn, site, _bill_in(body), now=now, measured=measured)
