@@ -202,31 +202,26 @@ def _row(counts: Ints) -> tuple[Decimal, ...]:
     return tuple(_kwh(count) for count in counts)
 
 
-def _in_order(flow: Ints, cells: Ints, slots: Ints, *, edges: Ints, columns: int) -> list[Ints]:
-    """Units by tier: for each, a matrix of months by periods. `edges` are the tiers' tops by month, the first 0."""
-    rows = edges.shape[0]
-    counted = np.cumsum(flow)
-    starts = np.searchsorted(slots, np.arange(rows))
-    after = counted - (counted[starts] - flow[starts])[slots]
-    before = after - flow
-    tiers = []
-    for tier in range(edges.shape[1] - 1):
-        low, high = edges[:, tier][slots], edges[:, tier + 1][slots]
-        part = np.clip(after, low, high) - np.clip(before, low, high)
-        tiers.append(_sums(part, cells, rows=rows, columns=columns))
-    return tiers
+def _month_in_order(flow: Ints, periods: Ints, *, edges: Sequence[int], columns: int) -> Ints:
+    """A month's units by tier and period; `edges` are the tiers' tops, the first 0.
+
+    An interval that reaches over an edge is in two tiers (or more); all others are whole in one.
+    """
+    after = np.cumsum(flow)
+    found = np.zeros((len(edges) - 1, columns), dtype=np.int64)
+    for tier, (low, high) in enumerate(pairwise(edges)):
+        first, last = (int(place) for place in np.searchsorted(after, (low, high), side="right"))
+        if first < last:
+            found[tier] = np.bincount(periods[first:last], weights=flow[first:last], minlength=columns)
+            found[tier, periods[first]] -= max(0, low - int(after[first] - flow[first]))
+        if last < flow.size:
+            found[tier, periods[last]] += high - max(low, int(after[last] - flow[last]))
+    return found
 
 
-def _edges(schedule: Schedule, months: Sequence[MonthUse]) -> Ints:
-    tops = [schedule.tier_tops(use.month.month, days=use.days, peak_kw=use.peak_kw) for use in months]
-    edges = np.full((len(months), 1 + max(map(len, tops))), _NO_TOP, dtype=np.int64)
-    edges[:, 0] = 0
-    for row, month_tops in enumerate(tops):
-        for column, top in enumerate(month_tops, start=1):
-            edges[row, column] = _NO_TOP if top is None else int((top * MWH_PER_KWH).to_integral_value())
-        # Nothing lies above a last tier that ends: its units have no rate (see `_check_complete`).
-        edges[row, len(month_tops) + 1 :] = edges[row, len(month_tops)]
-    return edges
+def _edges(schedule: Schedule, use: MonthUse) -> list[int]:
+    tops = schedule.tier_tops(use.month.month, days=use.days, peak_kw=use.peak_kw)
+    return [0, *(_NO_TOP if top is None else int((top * MWH_PER_KWH).to_integral_value()) for top in tops)]
 
 
 def _check_complete(schedule: Schedule, use: MonthUse, tiers: Sequence[tuple[Decimal, ...]], total: Decimal) -> None:
@@ -243,13 +238,14 @@ def _demands(schedule: Schedule, calendar: Calendar, imported: Ints) -> tuple[li
     size = _stretch(schedule.demand_window_minutes, calendar, what="demand_window_minutes")
     energy = imported.reshape(-1, size).sum(axis=1)
     per_hour = Decimal(calendar.per_hour) / size
-    slots, rows = calendar.slots[::size], len(calendar.months)
-    peaks = np.zeros(rows, dtype=np.int64)
-    np.maximum.at(peaks, slots, energy)
-    columns = len(schedule.demand)
-    by_period = np.zeros((rows, columns), dtype=np.int64)
+    # Months follow each other, so that each is one stretch of the intervals.
+    starts = np.searchsorted(calendar.slots[::size], np.arange(len(calendar.months)))
+    peaks = np.maximum.reduceat(energy, starts)
+    by_period = np.zeros((len(starts), len(schedule.demand)), dtype=np.int64)
     if schedule.demand_timetable is not None:
-        np.maximum.at(by_period, (slots, _periods(schedule.demand_timetable, calendar)[::size]), energy)
+        periods = _periods(schedule.demand_timetable, calendar)[::size]
+        for position in range(len(schedule.demand)):
+            by_period[:, position] = np.maximum.reduceat(np.where(periods == position, energy, 0), starts)
     return (
         [_kwh(peak) * per_hour for peak in peaks],
         [tuple(_kwh(peak) * per_hour for peak in row) for row in by_period],
@@ -257,20 +253,19 @@ def _demands(schedule: Schedule, calendar: Calendar, imported: Ints) -> tuple[li
 
 
 def _tiers_of(
-    schedule: Schedule, flow: Ints, cells: Ints, *, slots: Ints, uses: Sequence[MonthUse]
+    schedule: Schedule, flow: Ints, periods: Ints, *, sums: Ints, slots: Ints, uses: Sequence[MonthUse]
 ) -> list[tuple[tuple[Decimal, ...], ...]]:
     """By month: units by period and tier."""
-    edges, columns = _edges(schedule, uses), len(schedule.energy)
-    tiers = _in_order(flow, cells, slots, edges=edges, columns=columns)
-    found = []
-    for row in range(len(uses)):
-        counts = [[tier[row, period] for tier in tiers] for period in range(columns)]
-        found.append(
-            tuple(
-                tuple(_kwh(count) for count in counts[period][: len(schedule.energy[period].tiers)])
-                for period in range(columns)
-            )
-        )
+    columns = len(schedule.energy)
+    bounds = np.searchsorted(slots, np.arange(len(uses) + 1))
+    found: list[tuple[tuple[Decimal, ...], ...]] = []
+    for use, (start, end) in zip(uses, pairwise(bounds), strict=True):
+        edges = _edges(schedule, use)
+        if edges == [0, _NO_TOP]:
+            counts = sums[len(found)][np.newaxis]  # one tier without a top
+        else:
+            counts = _month_in_order(flow[start:end], periods[start:end], edges=edges, columns=columns)
+        found.append(tuple(_row(counts[: len(period.tiers), index]) for index, period in enumerate(schedule.energy)))
     return found
 
 
@@ -299,7 +294,8 @@ def aggregate(
         size = _stretch(schedule.netting_minutes, calendar, what="netting_minutes")
         imported, exported = _netted(imported, exported, size)
     rows, columns = len(calendar.months), len(schedule.energy)
-    cells = calendar.slots * columns + _periods(schedule.timetable, calendar)
+    periods = _periods(schedule.timetable, calendar)
+    cells = calendar.slots * columns + periods
     bought = _sums(imported, cells, rows=rows, columns=columns)
     sold = _sums(exported, cells, rows=rows, columns=columns)
     uses = [
@@ -317,8 +313,8 @@ def aggregate(
         schedule.check_use(use)
     if schedule.metering is Metering.NET_METERING or schedule.tier_split is TierSplit.PRORATED:
         return tuple(uses)
-    bought_tiers = _tiers_of(schedule, imported, cells, slots=calendar.slots, uses=uses)
-    sold_tiers = _tiers_of(schedule, exported, cells, slots=calendar.slots, uses=uses)
+    bought_tiers = _tiers_of(schedule, imported, periods, sums=bought, slots=calendar.slots, uses=uses)
+    sold_tiers = _tiers_of(schedule, exported, periods, sums=sold, slots=calendar.slots, uses=uses)
     for row, use in enumerate(uses):
         _check_complete(schedule, use, bought_tiers[row], sum(use.imported_kwh, Decimal(0)))
         _check_complete(schedule, use, sold_tiers[row], sum(use.exported_kwh, Decimal(0)))

@@ -17,6 +17,7 @@ The two have to agree within a cent a year, unrounded. Where their rules differ 
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 
 from cloud.billing.rules.schedule import Metering, Schedule
@@ -34,13 +35,14 @@ from tests.property.billing.scheduled_years import (
 PROFILE = settings().max_examples
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=5 * PROFILE)  # 500 in the whole suite
 @given(net_billing_tariffs(), sites())
 def test_a_year_of_net_billing_agrees_with_pysam(schedule: Schedule, site: Site) -> None:
     assert_agreement(our_year(schedule, site), pysam_year(rate_inputs(schedule), site))
 
 
-@settings(max_examples=2 * PROFILE)
+@settings(max_examples=PROFILE)
 @given(net_metering_tariffs(), sites())
 def test_a_year_of_net_metering_agrees_with_pysam(schedule: Schedule, site: Site) -> None:
     assert_agreement(our_year(schedule, site), pysam_year(rate_inputs(schedule), site))
