@@ -1,6 +1,6 @@
 """Bills of sites: energy of the period, the tariff in force, the simulation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -268,13 +268,13 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
     months = set(checked_months(configured, ask.month)) | {ask.month.back(DEFAULT_FCA_LAG_MONTHS)}
     history = await _history(conn, ask, months)
     imported = energy.imported_kwh or _ZERO
-    category, lost = billed_category(configured, units=imported, history=history.billed, bill_month=ask.month)
+    category, lost = _billed_in(ask, configured, imported, history.billed)
     versions = await _versions(conn, ask, category)
     asked = _months_asked(versions[-1], ask.month, has_tou_units=energy.imported_peak_kwh is not None)
     if not asked <= months:
         history = await _history(conn, ask, months | asked)
     consumed_kwh, estimated = consumed_of(energy)
-    without = billed_category(configured, units=consumed_kwh, history=history.without_solar, bill_month=ask.month)[0]
+    without = _billed_in(ask, configured, consumed_kwh, history.without_solar)[0]
     dark = None if without == category else await _versions(conn, ask, without)
     brought = await surplus.brought_forward(conn, ask.site, ask.body, ask.scheme)
     case = _case(ask, history, brought)
@@ -299,6 +299,21 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
     inputs["energy"] = energy_json(ask.measured)
     actual = not ask.is_open and not estimated and ask.measured.is_complete
     return SiteBill(versions[-1], ask.measured, consumed_kwh, inputs, simulate(inputs), actual)
+
+
+def _billed_in(
+    ask: _Ask, configured: str, units: Decimal, history: Mapping[Month, Decimal]
+) -> tuple[str, tuple[BillWarning, ...]]:
+    """The category of the month by its units, those before it, and the connection."""
+    connection = ask.site.configuration
+    return billed_category(
+        configured,
+        units=units,
+        history=history,
+        bill_month=ask.month,
+        phases=connection.phases,
+        sanctioned_load_kw=_decimal(connection.sanctioned_load_kw),
+    )
 
 
 async def _history(conn: AsyncConnection, ask: _Ask, months: set[Month]) -> History:

@@ -10,9 +10,12 @@ from sqlalchemy import text
 
 from cloud.billing import tasks
 from cloud.billing.repository import runs
+from cloud.billing.rules.month import Month
 from cloud.billing.service import monthly
+from cloud.billing.service.site_energy import history_of
 from cloud.core.db import SYSTEM
 from cloud.core.jobs import JobContext
+from cloud.sites.repository import get_site
 from tests.fakes import FakeJobs
 from tests.integration.billing.conftest import Home, configure
 
@@ -175,6 +178,27 @@ async def test_what_ended_long_ago_stays(home: Home) -> None:
     later = SETTLED + timedelta(days=monthly.REMEMBERED_DAYS + 2)
     await _day_row(home, LAST, computed_at=later - timedelta(days=1))
     assert await monthly.reopen_changed(home.api.services.db, later) == 0
+
+
+async def test_later_bills_go_by_the_months_own_bill(home: Home) -> None:
+    home.site = await configure(home.world, reading_day=4)
+    await home.quarters(date(2026, 6, 5), date(2026, 7, 4), imported_wh=608_000, consumed_wh=900_000)
+    await home.quarters(FIRST, LAST, imported_wh=262_000, consumed_wh=262_000)
+    await _plan_and_bill(home, datetime(2026, 7, 5, 12, tzinfo=UTC))
+    [july] = await _bills(home)
+    assert july["is_actual"] is True
+    await _plan_and_bill(home, SETTLED)
+    made = (await home.api.call("GET", f"{home.bills}/{(await _bills(home))[0]['id']}", home.owner)).json()
+    assert made["bill_breakdown"]["total_bill"] == "14482.29"
+    assert [warning["code"] for warning in made["warnings"]] == ["history_from_bill"]
+    assert made["inputs"]["without_solar"]["billed_units"] == {"2026-07": "900"}
+    async with home.api.services.db.transaction(SYSTEM) as conn:
+        site = await get_site(conn, UUID(home.site["id"]))
+        assert site is not None
+        months = [Month(2026, 7), Month(2026, 8), Month(2026, 9)]
+        history = await history_of(conn, site, months, told={}, told_without_solar={}, netted=False)
+    assert set(history.demand_kw) == set(history.billed) == {Month(2026, 7), Month(2026, 9)}
+    assert abs(history.demand_kw[Month(2026, 7)] - Decimal(608) / (30 * 24)) < Decimal("0.01")
 
 
 async def test_jobs_are_asked_for_as_long_as_bills_wait(home: Home) -> None:

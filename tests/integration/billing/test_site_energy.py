@@ -125,6 +125,18 @@ async def test_without_solar_a_home_may_not_be_protected(home: Home) -> None:
     assert {v["category"] for v in made["inputs"]["without_solar"]["versions"]} == {"residential_unprotected"}
 
 
+async def test_a_lifeline_home_is_a_small_single_phase_connection(home: Home) -> None:
+    await home.quarters(FIRST, LAST, imported_wh=90_000, consumed_wh=90_000)
+    history = {f"{2025 + n // 12}-{n % 12 + 1:02d}": "90" for n in range(7, 20)}
+    home.site = await configure(home.world, tariff_category="residential_lifeline", sanctioned_load_kw=1.0, phases=1)
+    kept = await _create(home, units_history=history)
+    assert kept["inputs"]["plan"]["category"] == "residential_lifeline"
+    home.site = await configure(home.world, tariff_category="residential_lifeline", sanctioned_load_kw=1.0, phases=3)
+    lost = await _create(home, units_history=history)
+    assert lost["inputs"]["plan"]["category"] == "residential_protected"
+    assert "category_lost" in _codes(lost)
+
+
 async def _net_metered(home: Home) -> None:
     home.site = await configure(home.world, net_metering_enabled=True, installation_date="2024-03-01")
 
