@@ -28,6 +28,7 @@ QUARTER_MONTHS = 3
 LEVIES_ON_NET = "Net metering: QTA and surcharges are charged on the units left after netting."
 LEVIES_ON_IMPORT = "Net metering: QTA and surcharges are charged on all units imported, as the case's terms say."
 NET_METERING_ASSUMPTIONS = (
+    "Net metering: energy charge and slab are those of the units left after netting.",
     "Net metering: the surplus is paid with the bills of March, June, September and December.",
     "Net metering: surplus units do not expire within the quarter.",
 )

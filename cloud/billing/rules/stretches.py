@@ -7,7 +7,7 @@ rates are joined again before anything is rounded, so that a date without a chan
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -18,6 +18,7 @@ from cloud.billing.rules.slabs import slab_label
 MONTH_DAYS = 30
 """Days of the month that a pro-rated bill is a part of."""
 _SCALED_TOP = Decimal("0.001")
+"""A pro-rated slab ends at the watt-hour above its share, so that the unit at the edge stays below it."""
 _TRUST = (RateStatus.VERIFIED, RateStatus.DERIVED, RateStatus.ESTIMATED, RateStatus.PENDING)
 
 Value = TypeVar("Value", bound=Hashable)
@@ -102,7 +103,9 @@ def _scaled(slabs: tuple[Slab, ...], days: int) -> tuple[Slab, ...]:
     return tuple(
         replace(
             slab,
-            top_units=None if slab.top_units is None else (slab.top_units * days / MONTH_DAYS).quantize(_SCALED_TOP),
+            top_units=None
+            if slab.top_units is None
+            else (slab.top_units * days / MONTH_DAYS).quantize(_SCALED_TOP, ROUND_CEILING),
             label=slab_label(slabs, index),
         )
         for index, slab in enumerate(slabs)

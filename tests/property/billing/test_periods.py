@@ -122,7 +122,6 @@ def test_a_part_of_a_month_bills_every_unit_once(plan: Plan, case: BillingCase, 
     bill = _priced(plan, part)
     assert abs(sum((portion.units for portion in bill.portions), Decimal(0)) - kwh) < TINY
     whole = _priced(plan, replace(case, imported_peak_kwh=None))
-    # A slab's edge is rounded to the watt-hour, so units at the very edge may count with the slab below.
     fixed, month_fixed = bill.amount(LineKind.FIXED), whole.amount(LineKind.FIXED)
     assert fixed <= month_fixed * days / MONTH_DAYS + PAISA
     labels = {portion.label for portion in bill.portions} | {portion.label for portion in whole.portions}

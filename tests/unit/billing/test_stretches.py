@@ -135,7 +135,7 @@ def test_a_first_bill_of_a_protected_home_loses_no_unit(catalogue: Catalogue) ->
     plan = _versions(catalogue, "residential_protected")[-1]
     days = {"period_start": date(2026, 6, 17), "period_end": date(2026, 6, 23)}
     bill = price_bill(plan, _case("40", prorated=True, **days))
-    assert [(p.label, p.units) for p in bill.portions] == [("1-100", D("23.333")), ("101-200", D("16.667"))]
+    assert [(p.label, p.units) for p in bill.portions] == [("1-100", D("23.334")), ("101-200", D("16.666"))]
 
 
 def test_a_pro_rated_bill_across_a_change(catalogue: Catalogue) -> None:
