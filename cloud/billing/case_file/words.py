@@ -1,6 +1,5 @@
 """What people call companies, tariffs, schemes and standings, and what they are called here."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -83,11 +82,6 @@ PROVINCES = ("punjab", "sindh", "khyber_pakhtunkhwa", "balochistan", "islamabad"
 def category_names() -> list[str]:
     """Every category's code, with the official one where there is one: `tou_commercial (A-2(c))`."""
     return [f"{code} ({words[0]})" if words else code for code, words in _CATEGORIES.items() if code not in set(Family)]
-
-
-def category_words() -> Mapping[str, tuple[str, ...]]:
-    """Code of a category (or a family's name) and its other names."""
-    return _CATEGORIES
 
 
 def disco_of(words: str) -> DiscoProvider:
