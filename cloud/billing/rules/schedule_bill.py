@@ -6,6 +6,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
 from cloud.billing.rules.errors import RateUnknownError
+from cloud.billing.rules.labels import urdu_of
 from cloud.billing.rules.model import Line, LineKind, RateStatus
 from cloud.billing.rules.money import PAISA, ZERO, number_text
 from cloud.billing.rules.month import Month
@@ -77,6 +78,7 @@ def _line(
         formula=f"{sign}{number_text(quantity)} {unit} × {number_text(rate)} {currency}/{unit}",
         source=terms.source,
         status=terms.status,
+        label_ur=urdu_of(kind),
     )
 
 

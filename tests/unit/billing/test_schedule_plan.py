@@ -86,6 +86,7 @@ def test_each_line_says_what_it_is_made_of() -> None:
     assert bill.total_pkr == D("193.90")
     assert bill.billed_kwh == D(500)
     assert {line.source for line in bill.lines} == {"rate book"}
+    assert all(line.label_ur for line in bill.lines)
     assert bill.assumptions == (
         "The tariff is one by month and hour; all amounts are in USD.",
         "Units are known by period only: each period has the same share of every tier.",
