@@ -24,6 +24,7 @@ from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.comparison import ChoiceOut, ComparisonIn, ComparisonOut, LeftOut, PeriodOut, RefusedOut
 from cloud.billing.schemas.tariffs import TariffOut
 from cloud.billing.service.site_bills import SiteBill, simulate_site_bill
+from cloud.billing.service.site_energy import COMPLETE_PERCENT
 from cloud.core.discos import DiscoProvider
 from cloud.sites.schemas import SiteOut
 from shared.periods import day_of, zone_of
@@ -115,10 +116,11 @@ async def month_bills(
         except _PROBLEMS as problem:
             left_out.append(LeftOut(what=what, code=problem.code, reason=problem.detail))
             continue
-        if bill.is_actual:
+        # A gap of an hour is estimated and said; it does not make a month useless.
+        if bill.measured.known_percent >= COMPLETE_PERCENT:
             made.append(bill)
         else:
-            share = f"{bill.energy.coverage_percent:.1f} %"
+            share = f"{bill.measured.known_percent:.1f} %"
             reason = f"Its readings are not complete ({share} of the period): the month would compare too little."
             left_out.append(LeftOut(what=what, code="readings_incomplete", reason=reason))
     return MadeMonths(tuple(made), tuple(left_out))

@@ -3,9 +3,13 @@
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import insert, select
 
+from cloud.billing.tables import BillingRun
+from cloud.core.db import SYSTEM
 from shared.enums import OrgMemberRole
 from tests.integration.billing.conftest import Home, configure
 
@@ -173,6 +177,23 @@ async def test_entered_units_are_history_for_later_bills(home: Home) -> None:
     assert after.json()["estimated_bill_pkr"] == "14482.29"
     assert "history_from_entered_bill" in {w["code"] for w in after.json()["warnings"]}
     assert after.json()["inputs"]["case"]["billed_units"] == {"2026-07": "608"}
+
+
+async def test_settled_automatic_bills_of_later_months_are_made_again(home: Home) -> None:
+    site = {"site_id": UUID(home.site["id"]), "organization_id": UUID(home.site["organization_id"])}
+    now = home.api.clock()
+    runs = [
+        {**site, "bill_month": date(2026, month, 1), "period_start": date(2026, month, 1), "state": state, "due_at": now,
+         "period_end": date(2026, month, 28), "reason": "energy_missing" if state == "skipped" else None}
+        for month, state in ((6, "skipped"), (7, "skipped"), (9, "skipped"), (10, "due"))
+    ]  # fmt: skip
+    async with home.api.services.db.transaction(SYSTEM) as conn:
+        await conn.execute(insert(BillingRun), runs)
+    await _july(home)
+    async with home.api.services.db.transaction(SYSTEM) as conn:
+        rows = await conn.execute(select(BillingRun.bill_month, BillingRun.state).order_by(BillingRun.bill_month))
+        states = {row.bill_month.month: row.state for row in rows}
+    assert states == {6: "skipped", 7: "due", 9: "due", 10: "due"}
 
 
 async def test_a_day_is_billed_once(home: Home) -> None:

@@ -106,6 +106,18 @@ async def test_the_last_complete_months(home: Home) -> None:
     assert [p["period_end"] for p in alone.json()["periods"]] == ["2026-09-30"]
 
 
+async def test_a_month_without_a_meter_of_consumption_is_compared(home: Home) -> None:
+    # An hour is missing on the last day, and nobody measured what the home used.
+    await home.quarters(date(2026, 9, 1), date(2026, 9, 29), imported_wh=290_000, generated_wh=290_000)
+    await home.quarters(
+        date(2026, 9, 30), date(2026, 9, 30), imported_wh=10_000, generated_wh=10_000, covered_seconds=870
+    )
+    answer = await home.api.call("GET", _path(home), home.owner)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["periods"] == [{"period_start": "2026-09-01", "period_end": "2026-09-30", "billed_kwh": "300"}]
+    assert any("consumption was not measured" in words for words in answer.json()["assumptions"])
+
+
 async def test_thin_months_are_left_out(home: Home) -> None:
     await home.quarters(
         date(2026, 9, 1), date(2026, 9, 20), imported_wh=200_000, consumed_wh=200_000, covered_seconds=300
