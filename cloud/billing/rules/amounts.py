@@ -122,19 +122,19 @@ def _fixed(bill: PreparedBill, demand: int, past: Mapping[int, int], *, slab: in
     return [(_FIXED, rounded(rate * billed, PER_UNIT * SHARE))]
 
 
-def _charges(bill: PreparedBill, units: BillUnits, billed: int, *, fuel_units: int | None) -> list[Amount]:
+def _charges(bill: PreparedBill, units: BillUnits, levied: int, *, fuel_units: int | None) -> list[Amount]:
     """Demand charge, adjustments and meter rent."""
     lines: list[Amount] = []
     if bill.plan.demand_rate is not None:
         lines.append(_line(_DEMAND, bill.plan.demand_rate, units.demand))
     if bill.fuel is not None:
-        basis = fuel_units if bill.fuel.on_its_month else billed
+        basis = fuel_units if bill.fuel.on_its_month else levied
         lines.append((_FPA, None) if basis is None else _line(_FPA, bill.fuel.rate, basis))
     for kind, rate, days in bill.daily:
         if rate is None or days == bill.days:
-            lines.append(_line(kind, rate, billed))
+            lines.append(_line(kind, rate, levied))
         else:
-            lines.append((kind, rounded(rate * billed * days, PER_UNIT * bill.days)))
+            lines.append((kind, rounded(rate * levied * days, PER_UNIT * bill.days)))
     if bill.plan.meter_rent:
         lines.append((_METER_RENT, bill.plan.meter_rent))
     return lines
@@ -185,7 +185,11 @@ def _add_credit(lines: list[Amount], bill: PreparedBill, units: BillUnits, surpl
     paid = surplus.off_peak + surplus.peak if netted else units.exported
     if paid:
         rate = bill.export.value
-        lines.append((_EXPORT_CREDIT, None if rate is None else -rounded(rate * paid, PER_UNIT)))
+        credit = None if rate is None else rounded(rate * paid, PER_UNIT)
+        if credit is not None and bill.plan.credit_limited:
+            payable = sum([amount for _, amount in lines if amount])
+            credit = credit if credit <= payable else max(0, payable)
+        lines.append((_EXPORT_CREDIT, None if credit is None else -credit))
     return NO_SURPLUS
 
 
@@ -216,7 +220,8 @@ def bill_amounts(
         if lack > 0:
             lines.append((_MINIMUM, lack))
     lines += _fixed(bill, units.demand, demands, slab=slab)
-    lines += _charges(bill, units, netted.billed, fuel_units=billed.get(bill.fuel_month))
+    levied = units.imported if bill.plan.levies_on_import else netted.billed
+    lines += _charges(bill, units, levied, fuel_units=billed.get(bill.fuel_month))
     _add_taxes(lines, bill, netted.billed)
     surplus = _add_credit(lines, bill, units, netted.surplus)
     total = sum([amount for _, amount in lines if amount])

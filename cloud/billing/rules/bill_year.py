@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from cloud.billing.rules.adjustments import Segment, in_force, segments_of
 from cloud.billing.rules.annual import BillUnits, Period, decimal_units
-from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, Plan, QtaSplit
+from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, ExportTerms, Plan, QtaSplit
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
 
 _NO_UNITS = BillUnits(0, 0, 0, 0, 0)
+_USUAL_TERMS = ExportTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class SiteTerms:
     province: str | None = None
     sanctioned_load_kw: Decimal | None = None
     export_scheme: ExportScheme = ExportScheme.NONE
+    export_terms: ExportTerms = _USUAL_TERMS
     active_taxpayer: bool = True
     phases: int | None = None
 
@@ -66,6 +68,7 @@ def case_of_period(
         province=terms.province,
         sanctioned_load_kw=terms.sanctioned_load_kw,
         export_scheme=terms.export_scheme,
+        export_terms=terms.export_terms,
         active_taxpayer=terms.active_taxpayer,
         phases=terms.phases,
         billed_units=before.billed_units,

@@ -98,6 +98,8 @@ class PreparedPlan(NamedTuple):
         past_share: share of an earlier month's highest demand that is billed at least, in parts of `SHARE`.
         demand_rate: charge per kW of measured demand; None = no line.
         meter_rent: paisa; 0 = no line.
+        levies_on_import: whether adjustments per kWh are on the import even where it is netted.
+        credit_limited: whether a credit lowers the bill to zero at most.
     """
 
     scheme: ExportScheme
@@ -114,6 +116,8 @@ class PreparedPlan(NamedTuple):
     duty_base: frozenset[LineKind]
     gst_base: frozenset[LineKind]
     income_tax_base: frozenset[LineKind]
+    levies_on_import: bool
+    credit_limited: bool
 
 
 class PreparedBill(NamedTuple):
@@ -250,6 +254,7 @@ def prepare_plan(plan: Plan, terms: SiteTerms) -> PreparedPlan | None:
 def _plan(plan: Plan, terms: SiteTerms) -> PreparedPlan:
     tops, rates = _slab_values(plan)
     fixed = tuple(_rate(slab.fixed) for slab in plan.slabs) if plan.slab_fixed else (_rate(plan.fixed_charge),)
+    netted = terms.export_scheme is ExportScheme.NET_METERING_2015
     return PreparedPlan(
         scheme=terms.export_scheme,
         rule=plan.pricing_rule,
@@ -265,6 +270,8 @@ def _plan(plan: Plan, terms: SiteTerms) -> PreparedPlan:
         duty_base=plan.duty_base - {LineKind.EXPORT_CREDIT},
         gst_base=plan.gst_base - {LineKind.EXPORT_CREDIT},
         income_tax_base=plan.income_tax_base - {LineKind.EXPORT_CREDIT},
+        levies_on_import=netted and terms.export_terms.levies_on_import,
+        credit_limited=terms.export_terms.credit_limited,
     )
 
 

@@ -19,6 +19,7 @@ from cloud.billing.rules.model import (
     AdjustmentKind,
     Band,
     ExportScheme,
+    ExportTerms,
     FixedBasis,
     LineKind,
     Plan,
@@ -142,6 +143,7 @@ def terms(draw: st.DrawFn) -> SiteTerms:
         province=draw(st.sampled_from(["punjab", "sindh", None])),
         sanctioned_load_kw=draw(st.one_of(st.none(), st.decimals(1, 60, places=2))),
         export_scheme=draw(st.sampled_from(ExportScheme)),
+        export_terms=ExportTerms(levies_on_import=draw(st.booleans()), credit_limited=draw(st.booleans())),
         active_taxpayer=draw(st.booleans()),
     )
 
