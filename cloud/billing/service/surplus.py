@@ -46,6 +46,12 @@ async def brought_forward(conn: AsyncConnection, site: SiteOut, body: BillIn, sc
     before = await store.ledger_of_month(conn, site.id, month.back(1).first_day)
     if before is not None and before.period_end + _ONE_DAY == body.period_start:
         return Brought(before.off_peak_carried_kwh, before.peak_carried_kwh)
+    own = await store.ledger_of_month(conn, site.id, month.first_day)
+    if own is not None and own.period_start == body.period_start and own.off_peak_brought_kwh + own.peak_brought_kwh:
+        # Somebody told it once, when the site's first bill was made.
+        message = f"There is no bill of {month.back(1)} here: the surplus is that which an earlier bill of this month was told."
+        notes = (BillWarning("surplus_as_told", message),)
+        return Brought(own.off_peak_brought_kwh, own.peak_brought_kwh, notes)
     message = (
         f"There is no bill of {month.back(1)} to bring a surplus forward from: it is taken as 0. Work out that month's bill first, or"
         " give surplus_kwh_brought_forward."
