@@ -22,6 +22,9 @@ MINUTES_AN_HOUR = 60
 Matrix = tuple[tuple[int, ...], ...]
 """12 rows (January first) of 24 hours (midnight first): the period's position, from 0."""
 
+TierUnits = tuple[tuple[Decimal, ...], ...]
+"""kWh by period and tier."""
+
 
 class TierUnit(StrEnum):
     """What the tops of energy tiers count."""
@@ -291,8 +294,8 @@ class MonthUse:
     exported_kwh: tuple[Decimal, ...]
     peak_kw: Decimal = ZERO
     demand_kw: tuple[Decimal, ...] = ()
-    imported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
-    exported_tiers: tuple[tuple[Decimal, ...], ...] | None = None
+    imported_tiers: TierUnits | None = None
+    exported_tiers: TierUnits | None = None
     period_days: int | None = None
 
     @property

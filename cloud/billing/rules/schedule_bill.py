@@ -10,14 +10,11 @@ from cloud.billing.rules.labels import urdu_of
 from cloud.billing.rules.model import Line, LineKind, RateStatus
 from cloud.billing.rules.money import PAISA, ZERO, number_text
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.schedule import MONTHS_A_YEAR, Metering, MonthUse, RatePeriod, Schedule
+from cloud.billing.rules.schedule import MONTHS_A_YEAR, Metering, MonthUse, RatePeriod, Schedule, TierUnits
 
 ONE = Decimal(1)
 _FINEST_KWH = Decimal("0.000001")
 _DECEMBER = 12
-
-TierUnits = tuple[tuple[Decimal, ...], ...]
-"""kWh by period and tier."""
 
 
 @dataclass(frozen=True, slots=True)

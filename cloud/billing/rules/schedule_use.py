@@ -24,6 +24,7 @@ from cloud.billing.rules.schedule import (
     MonthUse,
     Schedule,
     TierSplit,
+    TierUnits,
     Timetable,
 )
 
@@ -254,11 +255,11 @@ def _demands(schedule: Schedule, calendar: Calendar, imported: Ints) -> tuple[li
 
 def _tiers_of(
     schedule: Schedule, flow: Ints, periods: Ints, *, sums: Ints, slots: Ints, uses: Sequence[MonthUse]
-) -> list[tuple[tuple[Decimal, ...], ...]]:
+) -> list[TierUnits]:
     """By month: units by period and tier."""
     columns = len(schedule.energy)
     bounds = np.searchsorted(slots, np.arange(len(uses) + 1))
-    found: list[tuple[tuple[Decimal, ...], ...]] = []
+    found: list[TierUnits] = []
     for use, (start, end) in zip(uses, pairwise(bounds), strict=True):
         edges = _edges(schedule, use)
         if edges == [0, _NO_TOP]:
@@ -267,6 +268,12 @@ def _tiers_of(
             counts = _month_in_order(flow[start:end], periods[start:end], edges=edges, columns=columns)
         found.append(tuple(_row(counts[: len(period.tiers), index]) for index, period in enumerate(schedule.energy)))
     return found
+
+
+def _with_tiers(schedule: Schedule, use: MonthUse, bought: TierUnits, sold: TierUnits) -> MonthUse:
+    _check_complete(schedule, use, bought, sum(use.imported_kwh, Decimal(0)))
+    _check_complete(schedule, use, sold, sum(use.exported_kwh, Decimal(0)))
+    return replace(use, imported_tiers=bought, exported_tiers=sold)
 
 
 def aggregate(
@@ -315,9 +322,4 @@ def aggregate(
         return tuple(uses)
     bought_tiers = _tiers_of(schedule, imported, periods, sums=bought, slots=calendar.slots, uses=uses)
     sold_tiers = _tiers_of(schedule, exported, periods, sums=sold, slots=calendar.slots, uses=uses)
-    for row, use in enumerate(uses):
-        _check_complete(schedule, use, bought_tiers[row], sum(use.imported_kwh, Decimal(0)))
-        _check_complete(schedule, use, sold_tiers[row], sum(use.exported_kwh, Decimal(0)))
-    return tuple(
-        replace(use, imported_tiers=bought_tiers[row], exported_tiers=sold_tiers[row]) for row, use in enumerate(uses)
-    )
+    return tuple(_with_tiers(schedule, use, *tiers) for use, *tiers in zip(uses, bought_tiers, sold_tiers, strict=True))
