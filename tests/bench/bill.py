@@ -31,9 +31,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import numpy as np
-from sqlalchemy import text
 
 from cloud.billing.catalogue import PlanRecord, read_catalogue
 from cloud.billing.rules.annual import AnnualUnits, IntArray, YearCalendar, annual_units, monthly_periods, year_calendar
@@ -54,11 +52,7 @@ from cloud.billing.rules.model import (
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import inputs_json, simulate
 from cloud.billing.rules.tou import is_peak
-from cloud.billing.service.monthly import bill_due, plan_bills
-from cloud.core.db import SYSTEM, Database
-from tests.bench.support.cpu import parent_of, server_cpu_s
-from tests.bench.support.homes import AFTER, make_homes
-from tests.bench.support.hub import Hub, running_hub
+from tests.bench.support.monthly_run import worker_figures
 from tests.bench.support.sam import Sam, SamTariff
 
 KARACHI = ZoneInfo("Asia/Karachi")
@@ -96,12 +90,14 @@ class Site:
     @property
     def imported_wh(self) -> IntArray:
         """What the sun did not cover."""
-        return np.maximum(self.load_wh - self.generated_wh, 0, dtype=np.int64)
+        wh: IntArray = np.maximum(self.load_wh - self.generated_wh, 0)
+        return wh
 
     @property
     def exported_wh(self) -> IntArray:
         """What was left over."""
-        return np.maximum(self.generated_wh - self.load_wh, 0, dtype=np.int64)
+        wh: IntArray = np.maximum(self.generated_wh - self.load_wh, 0)
+        return wh
 
     def units(self) -> AnnualUnits:
         """The first step of ours: arrays to units of bills."""
@@ -357,46 +353,6 @@ def monthly_figures(count: int) -> dict[str, float]:
     taken, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(f"{count:,} monthly bills from quarter-hours in {taken:.1f} s", flush=True)
     return {"bills_per_s_pure": round(count / taken, 1), "cpu_s_per_1000_bills_pure": round(cpu / count * 1000, 3)}
-
-
-async def worker_figures(sites: int) -> dict[str, float]:
-    """The monthly run as the worker makes it, against a real database: each site's bill in a transaction of its own."""
-    async with running_hub() as hub:
-        db = await Database.connect(hub.app_url)
-        started = time.perf_counter()
-        rows = await make_homes(hub, db, sites)
-        print(f"{sites:,} sites with {rows:,} quarter-hours made in {time.perf_counter() - started:.0f} s", flush=True)
-        postmaster = await postmaster_of(hub)
-        if (planned := await plan_bills(db, AFTER)) != sites:
-            raise RuntimeError(f"{planned} bills were planned for {sites} sites")
-        started, cpu, database_cpu = time.perf_counter(), time.process_time(), server_cpu_s(postmaster)
-        while await bill_due(db, AFTER):
-            pass
-        taken, cpu = time.perf_counter() - started, time.process_time() - cpu
-        database_cpu = server_cpu_s(postmaster) - database_cpu
-        async with db.transaction(SYSTEM) as conn:
-            made = await conn.scalar(
-                text("SELECT count(*) FROM billing_simulations WHERE estimated_bill_pkr IS NOT NULL")
-            )
-        await db.dispose()
-    if made != sites:
-        raise RuntimeError(f"{made} bills were made for {sites} sites")
-    print(f"{sites:,} monthly bills by one worker in {taken:.1f} s", flush=True)
-    return {
-        "worker_sites": sites,
-        "bills_per_s_worker": round(sites / taken, 1),
-        "cpu_s_per_1000_bills": round(cpu / sites * 1000, 2),
-        "database_cpu_s_per_1000_bills": round(database_cpu / sites * 1000, 2),
-    }
-
-
-async def postmaster_of(hub: Hub) -> int:
-    """PostgreSQL's first process."""
-    conn = await asyncpg.connect(hub.admin_url)
-    try:
-        return parent_of(await conn.fetchval("SELECT pg_backend_pid()"))
-    finally:
-        await conn.close()
 
 
 def main() -> None:
