@@ -14,7 +14,8 @@ from typing import Any
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.kinds import PricingRule, RateStatus
 from cloud.billing.rules.money import ZERO, number_text
-from cloud.billing.rules.schedule import (
+from cloud.billing.rules.scheduled.records import matrix_of, schedule_json
+from cloud.billing.rules.scheduled.schedule import (
     MINUTES_AN_HOUR,
     MONTHS_A_YEAR,
     Metering,
@@ -25,7 +26,6 @@ from cloud.billing.rules.schedule import (
     Timetable,
     one_period,
 )
-from cloud.billing.rules.schedule_records import matrix_of, schedule_json
 from cloud.billing.urdb_fields import METERING, READ, REFUSED, TIER_FIELDS, TIER_UNITS, UNTAKEN, WORDS_ONLY
 
 _NAME_CHARS = 200

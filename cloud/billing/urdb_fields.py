@@ -5,7 +5,7 @@ Source: OpenEI, "Get Utility Rates" (https://openei.org/services/doc/rest/util_r
 
 from collections.abc import Mapping
 
-from cloud.billing.rules.schedule import MINUTES_AN_HOUR, Metering, TierUnit
+from cloud.billing.rules.scheduled.schedule import MINUTES_AN_HOUR, Metering, TierUnit
 
 REFUSED = {
     "coincidentratestructure": "demand at the time of the utility's own peak is charged, which a site's data does not tell",

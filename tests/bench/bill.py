@@ -34,11 +34,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from cloud.billing.catalogue import PlanRecord, read_catalogue
-from cloud.billing.rules.annual import AnnualUnits, IntArray, YearCalendar, annual_units, monthly_periods, year_calendar
-from cloud.billing.rules.annual_bills import PreparedTariff, annual_amounts, annual_bills, prepare_tariff
-from cloud.billing.rules.bill_year import BillYear, SiteTerms
+from cloud.billing.rules.annual.bills import PreparedTariff, annual_amounts, annual_bills, prepare_tariff
+from cloud.billing.rules.annual.units import (
+    AnnualUnits,
+    IntArray,
+    YearCalendar,
+    annual_units,
+    monthly_periods,
+    year_calendar,
+)
+from cloud.billing.rules.annual.year import BillYear, SiteTerms
 from cloud.billing.rules.breakdown import bill_breakdown, line_json, savings_breakdown
-from cloud.billing.rules.energy import QuarterHour, period_energy, period_window
+from cloud.billing.rules.metering.energy import QuarterHour, period_energy, period_window
+from cloud.billing.rules.metering.tou import is_peak
 from cloud.billing.rules.model import (
     Adjustment,
     BillingCase,
@@ -51,7 +59,6 @@ from cloud.billing.rules.model import (
 )
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import inputs_json, simulate
-from cloud.billing.rules.tou import is_peak
 from tests.bench.support.monthly_run import worker_figures
 from tests.bench.support.sam import Sam, SamTariff
 

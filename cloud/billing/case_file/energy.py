@@ -10,8 +10,8 @@ from decimal import Decimal
 from cloud.billing.case_file.period import CasePeriod
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.shape import CaseFile, CaseInterval
-from cloud.billing.rules.energy import PeriodEnergy, period_window
-from cloud.billing.rules.intervals import (
+from cloud.billing.rules.metering.energy import PeriodEnergy, period_window
+from cloud.billing.rules.metering.intervals import (
     START,
     Interval,
     IntervalEnergy,

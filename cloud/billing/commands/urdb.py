@@ -11,11 +11,11 @@ import typer
 
 from cloud.billing.rules.breakdown import line_json
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.intervals import parse_intervals_csv
+from cloud.billing.rules.metering.intervals import parse_intervals_csv
 from cloud.billing.rules.model import RateStatus
 from cloud.billing.rules.money import money_text
-from cloud.billing.rules.schedule_bill import ScheduledMonth, Terms
-from cloud.billing.rules.schedule_intervals import ScheduledBills, price_intervals
+from cloud.billing.rules.scheduled.bill import ScheduledMonth, Terms
+from cloud.billing.rules.scheduled.intervals import ScheduledBills, price_intervals
 from cloud.billing.toml_text import toml_text
 from cloud.billing.urdb import ImportedTariff, import_rate, read_urdb
 from cloud.core.console import explained

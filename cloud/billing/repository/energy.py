@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing.rules.energy import QuarterHour
+from cloud.billing.rules.metering.energy import QuarterHour
 from cloud.telemetry.tables import EmissionFactor, TelemetryQuarterHour
 from shared.periods import Window
 

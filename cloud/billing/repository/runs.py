@@ -10,7 +10,7 @@ from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing.rules.cycle import BillPeriod
+from cloud.billing.rules.metering.cycle import BillPeriod
 from cloud.billing.rules.month import Month
 from cloud.billing.schemas.runs import RunOut
 from cloud.billing.tables import BillingRun, BillingSimulation, TariffAdjustment, TariffPlan

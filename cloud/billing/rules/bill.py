@@ -29,7 +29,7 @@ from cloud.billing.rules.model import (
     SlabPortion,
 )
 from cloud.billing.rules.money import ZERO, number_text
-from cloud.billing.rules.schedule_case import schedule_charges
+from cloud.billing.rules.scheduled.case import schedule_charges
 from cloud.billing.rules.slabs import slab_index
 from cloud.billing.rules.stretches import Share, Stretch, period_assumptions, stretches_of
 from cloud.billing.rules.taxes import income_tax_lines, municipal_lines, percent_lines, tv_fee_lines

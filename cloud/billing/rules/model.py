@@ -21,7 +21,7 @@ from cloud.billing.rules.kinds import (
 )
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.schedule import Schedule
+from cloud.billing.rules.scheduled.schedule import Schedule
 
 # The words are part of the model: who builds a case or a plan finds them here.
 __all__ = [

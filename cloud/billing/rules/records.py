@@ -24,8 +24,8 @@ from cloud.billing.rules.model import (
     Slab,
 )
 from cloud.billing.rules.money import ZERO
-from cloud.billing.rules.schedule import Schedule
-from cloud.billing.rules.schedule_records import schedule_of
+from cloud.billing.rules.scheduled.records import schedule_of
+from cloud.billing.rules.scheduled.schedule import Schedule
 from cloud.billing.rules.slabs import check_slabs
 
 MAX_MONTHS = 24

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.billing.problems import ActualBillOverlapsError, EnergyMissingError, PeriodNotOverError
 from cloud.billing.repository import actual as store
 from cloud.billing.repository import bills
-from cloud.billing.rules.difference import Difference, EnteredBill, difference_of
-from cloud.billing.rules.energy import PeriodEnergy
+from cloud.billing.rules.metering.energy import PeriodEnergy
 from cloud.billing.rules.model import LineKind
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.printed import printed_breakdown, printed_line, printed_savings
-from cloud.billing.rules.reasons import Context
+from cloud.billing.rules.paper.difference import Difference, EnteredBill, difference_of
+from cloud.billing.rules.paper.printed import printed_breakdown, printed_line, printed_savings
+from cloud.billing.rules.paper.reasons import Context
 from cloud.billing.rules.simulation import case_of, simulate
 from cloud.billing.schemas.actual import (
     ActualBill,

@@ -7,18 +7,26 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.billing.rules.advice import Advice, Priced
-from cloud.billing.rules.cliffs import Pace, cliff_advice
-from cloud.billing.rules.comparison import versions_for
+from cloud.billing.rules.advice.advice import Advice, Priced
+from cloud.billing.rules.advice.cliffs import Pace, cliff_advice
+from cloud.billing.rules.advice.comparison import versions_for
+from cloud.billing.rules.advice.exports import export_advice
+from cloud.billing.rules.advice.load import LoadMonth, load_advice
+from cloud.billing.rules.advice.standing import (
+    LIMITS_KWH,
+    Loss,
+    Standing,
+    kept_advice,
+    loss_over,
+    regain_advice,
+    standing_of,
+)
 from cloud.billing.rules.consumer import LIFELINE, PROTECTED, UNPROTECTED, billed_category, checked_months
-from cloud.billing.rules.cycle import BillPeriod, period_holding
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.export_advice import export_advice
-from cloud.billing.rules.load_advice import LoadMonth, load_advice
+from cloud.billing.rules.metering.cycle import BillPeriod, period_holding
 from cloud.billing.rules.model import BillingCase, ExportScheme
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.simulation import case_of
-from cloud.billing.rules.standing import LIMITS_KWH, Loss, Standing, kept_advice, loss_over, regain_advice, standing_of
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.comparison import (
     AdviceOut,

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.billing.problems import EnergyMissingError, TariffMissingError, TariffRateUnknownError
 from cloud.billing.repository import tariffs
 from cloud.billing.repository.comparison import versions_between
+from cloud.billing.rules.advice.choice import Connection, refusal_of, same_family
+from cloud.billing.rules.advice.comparison import Candidate, ComparedPeriod, Comparison, PricedTariff, compare_tariffs
 from cloud.billing.rules.breakdown import TAX_KINDS
-from cloud.billing.rules.choice import Connection, refusal_of, same_family
-from cloud.billing.rules.comparison import Candidate, ComparedPeriod, Comparison, PricedTariff, compare_tariffs
 from cloud.billing.rules.consumer import billed_category
-from cloud.billing.rules.cycle import BillPeriod, bill_period, latest_ended
+from cloud.billing.rules.metering.cycle import BillPeriod, bill_period, latest_ended
 from cloud.billing.rules.model import Adjustment, BillingCase, LineKind, Plan, RateStatus
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month

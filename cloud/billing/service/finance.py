@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
-from cloud.billing.rules.assumptions import Assumptions, FirstYear
-from cloud.billing.rules.finance import evaluate
-from cloud.billing.rules.loan import Loan
+from cloud.billing.rules.investment.assumptions import Assumptions, FirstYear
+from cloud.billing.rules.investment.finance import evaluate
+from cloud.billing.rules.investment.loan import Loan
 from cloud.billing.schemas.finance import FinanceCase, FinanceOut, FinanceTerms
 
 _ZERO = Decimal(0)

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.repository import runs
-from cloud.billing.rules.cycle import BillPeriod, latest_ended
-from cloud.billing.rules.energy import period_window
+from cloud.billing.rules.metering.cycle import BillPeriod, latest_ended
+from cloud.billing.rules.metering.energy import period_window
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.service.stored_bills import create_automatic_bill
 from cloud.core.db import SYSTEM, Database

@@ -14,15 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.billing.problems import EnergyMissingError, SetUpMissingError, TariffMissingError, problem_of
 from cloud.billing.repository import energy as energy_store
 from cloud.billing.repository import tariffs
-from cloud.billing.rules.assumptions import FirstYear
 from cloud.billing.rules.consumer import LIFELINE, PROTECTED, UNPROTECTED, export_scheme_of, province_of
-from cloud.billing.rules.energy import QuarterHour
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.held_rates import NoTariffError
+from cloud.billing.rules.investment.assumptions import FirstYear
+from cloud.billing.rules.metering.energy import QuarterHour
 from cloud.billing.rules.model import BillWarning, ExportScheme, Plan, RateStatus
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.projection import (
+from cloud.billing.rules.outlook.held_rates import NoTariffError
+from cloud.billing.rules.outlook.profile import MONTHS_A_YEAR, MeasuredMonth, YearOutlook, measured_month
+from cloud.billing.rules.outlook.projection import (
     Connection,
     Projection,
     Rates,
@@ -32,10 +33,9 @@ from cloud.billing.rules.projection import (
     months_from,
     project_year,
 )
+from cloud.billing.rules.outlook.sun import clear_day_shares
 from cloud.billing.rules.records import adjustment_of, plan_of
 from cloud.billing.rules.simulation import units_of
-from cloud.billing.rules.sun import clear_day_shares
-from cloud.billing.rules.year_profile import MONTHS_A_YEAR, MeasuredMonth, YearOutlook, measured_month
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.finance import FinanceTerms
 from cloud.billing.schemas.projection import ProjectionIn, ProjectionOut, SiteFinanceIn, SiteFinanceOut

@@ -7,9 +7,9 @@ from typing import Any
 from cloud.billing.rules.breakdown import bill_breakdown, line_json
 from cloud.billing.rules.model import Bill, BillWarning
 from cloud.billing.rules.money import HUNDRED
-from cloud.billing.rules.projection import Connection, ProjectedMonth, Projection
-from cloud.billing.rules.projection_notes import assumptions_of, trust_of
-from cloud.billing.rules.year_profile import YearOutlook
+from cloud.billing.rules.outlook.notes import assumptions_of, trust_of
+from cloud.billing.rules.outlook.profile import YearOutlook
+from cloud.billing.rules.outlook.projection import Connection, ProjectedMonth, Projection
 from cloud.billing.schemas.projection import (
     MonthEnergyOut,
     ProjectedBillOut,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from cloud.billing.rules.estimated import mark_estimated
+from cloud.billing.rules.metering.estimated import mark_estimated
 from cloud.billing.rules.simulation import Simulation
 from cloud.billing.schemas.bills import BillBreakdown, SavingsBreakdown
 

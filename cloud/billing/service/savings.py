@@ -17,8 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.billing.problems import problem_of
 from cloud.billing.repository import energy as energy_store
 from cloud.billing.repository import savings as store
-from cloud.billing.rules.cycle import BillPeriod, bill_period, period_holding
-from cloud.billing.rules.energy import QuarterHour
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.marginal import (
     Flows,
@@ -28,7 +26,9 @@ from cloud.billing.rules.marginal import (
     savings_of,
     scaled_inputs,
 )
-from cloud.billing.rules.tou import is_peak
+from cloud.billing.rules.metering.cycle import BillPeriod, bill_period, period_holding
+from cloud.billing.rules.metering.energy import QuarterHour
+from cloud.billing.rules.metering.tou import is_peak
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.runs import SavingsOut
 from cloud.billing.service.monthly import REMEMBERED_DAYS

@@ -13,8 +13,8 @@ from cloud.billing.repository import energy as energy_store
 from cloud.billing.repository import tariffs
 from cloud.billing.rules.consumer import billed_category, checked_months, export_scheme_of, province_of
 from cloud.billing.rules.demand import history_months
-from cloud.billing.rules.energy import PeriodEnergy
 from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.metering.energy import PeriodEnergy
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, BillingCase, BillWarning, ExportScheme
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of, plan_of

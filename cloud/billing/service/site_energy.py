@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.billing.problems import EnergyMissingError
 from cloud.billing.repository import actual, runs
 from cloud.billing.repository import energy as store
-from cloud.billing.rules.cycle import bill_period
-from cloud.billing.rules.energy import QUARTERS_PER_HOUR, PeriodEnergy, period_energy, period_window
-from cloud.billing.rules.gaps import (
+from cloud.billing.rules.metering.cycle import bill_period
+from cloud.billing.rules.metering.energy import QUARTERS_PER_HOUR, PeriodEnergy, period_energy, period_window
+from cloud.billing.rules.metering.gaps import (
     METHOD,
     Gap,
     GapKind,

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.repository import bills, runs
 from cloud.billing.repository import ledger as store
-from cloud.billing.rules.cycle import bill_period
 from cloud.billing.rules.kinds import ExportScheme, PricingRule
 from cloud.billing.rules.ledger import ledger_entry, opens_quarter
+from cloud.billing.rules.metering.cycle import bill_period
 from cloud.billing.rules.model import BillWarning
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import pricing_rule_of

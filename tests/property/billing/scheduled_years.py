@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 from PySAM import Utilityrate5
 
-from cloud.billing.rules.schedule import Metering, RatePeriod, Schedule, Tier, TierSplit, TierUnit, Timetable
-from cloud.billing.rules.schedule_bill import Terms, price_months
-from cloud.billing.rules.schedule_use import aggregate, flows, year_calendar
+from cloud.billing.rules.scheduled.bill import Terms, price_months
+from cloud.billing.rules.scheduled.schedule import Metering, RatePeriod, Schedule, Tier, TierSplit, TierUnit, Timetable
+from cloud.billing.rules.scheduled.use import aggregate, flows, year_calendar
 
 YEAR = 2018
 TOLERANCE = 0.01

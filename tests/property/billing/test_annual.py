@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.rules.annual import annual_units, monthly_periods, watt_hours, year_calendar
+from cloud.billing.rules.annual.units import annual_units, monthly_periods, watt_hours, year_calendar
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.tou import is_peak
+from cloud.billing.rules.metering.tou import is_peak
 from shared.periods import day_window
 
 KARACHI = ZoneInfo("Asia/Karachi")

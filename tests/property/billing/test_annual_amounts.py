@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.rules.annual import BillUnits, monthly_periods
-from cloud.billing.rules.annual_bills import annual_amounts, annual_bills, prepare_tariff
-from cloud.billing.rules.bill_year import BillsBefore, BillYear, SiteTerms
+from cloud.billing.rules.annual.bills import annual_amounts, annual_bills, prepare_tariff
+from cloud.billing.rules.annual.units import BillUnits, monthly_periods
+from cloud.billing.rules.annual.year import BillsBefore, BillYear, SiteTerms
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import (
     Adjustment,

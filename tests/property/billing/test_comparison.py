@@ -9,20 +9,20 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.rules.advice import Priced, Severity, with_units
+from cloud.billing.rules.advice.advice import Priced, Severity, with_units
+from cloud.billing.rules.advice.choice import Connection, Refusal, family_of, load_refusal, refusal_of, same_family
+from cloud.billing.rules.advice.cliffs import Pace, cliff_advice, edge_at, tops_of
+from cloud.billing.rules.advice.comparison import Candidate, ComparedPeriod, compare_tariffs
+from cloud.billing.rules.advice.exports import export_advice
+from cloud.billing.rules.advice.load import LoadMonth, cost_with_load, load_advice
+from cloud.billing.rules.advice.standing import Standing, standing_of
 from cloud.billing.rules.bill import price_bill
-from cloud.billing.rules.choice import Connection, Refusal, family_of, load_refusal, refusal_of, same_family
-from cloud.billing.rules.cliffs import Pace, cliff_advice, edge_at, tops_of
-from cloud.billing.rules.comparison import Candidate, ComparedPeriod, compare_tariffs
-from cloud.billing.rules.difference import difference_of, entered_of, units_difference
 from cloud.billing.rules.errors import RateUnknownError
-from cloud.billing.rules.export_advice import export_advice
-from cloud.billing.rules.load_advice import LoadMonth, cost_with_load, load_advice
 from cloud.billing.rules.model import BillingCase, ExportScheme, Plan
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.reasons import Context
-from cloud.billing.rules.standing import Standing, standing_of
+from cloud.billing.rules.paper.difference import difference_of, entered_of, units_difference
+from cloud.billing.rules.paper.reasons import Context
 
 CATALOGUE = read_catalogue()
 PLANS: dict[str, Plan] = {p.category: p.plan() for p in CATALOGUE.plans if p.effective_to is None}

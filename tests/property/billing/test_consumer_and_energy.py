@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.billing.rules.consumer import PROTECTED_KWH, billed_category, checked_months
-from cloud.billing.rules.energy import QuarterHour, period_energy, period_window
+from cloud.billing.rules.metering.energy import QuarterHour, period_energy, period_window
+from cloud.billing.rules.metering.tou import is_peak
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.tou import is_peak
 
 zones = st.sampled_from(["Asia/Karachi", "Europe/London", "America/St_Johns", "Asia/Kathmandu"]).map(ZoneInfo)
 days = st.dates(date(2024, 1, 1), date(2028, 12, 31))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.rules.cycle import bill_period, latest_ended, period_holding, reading_date
 from cloud.billing.rules.errors import BillingError
+from cloud.billing.rules.metering.cycle import bill_period, latest_ended, period_holding, reading_date
 from cloud.billing.rules.month import Month
 
 months = st.builds(Month, st.integers(2023, 2033), st.integers(1, 12))

@@ -7,10 +7,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.rules.assumptions import Assumptions, FirstYear
-from cloud.billing.rules.finance import discounted, evaluate, net_present_value
-from cloud.billing.rules.irr import internal_rate, sign_changes
-from cloud.billing.rules.loan import Loan, instalments_of
+from cloud.billing.rules.investment.assumptions import Assumptions, FirstYear
+from cloud.billing.rules.investment.finance import discounted, evaluate, net_present_value
+from cloud.billing.rules.investment.irr import internal_rate, sign_changes
+from cloud.billing.rules.investment.loan import Loan, instalments_of
 
 PAISA = Decimal("0.01")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.billing.rules.energy import QuarterHour, period_window
-from cloud.billing.rules.gaps import REACH_DAYS, Filled, GapKind, days_to_learn_from, fill_gaps, has_missing
+from cloud.billing.rules.metering.energy import QuarterHour, period_window
+from cloud.billing.rules.metering.gaps import REACH_DAYS, Filled, GapKind, days_to_learn_from, fill_gaps, has_missing
 from shared.periods import Window, day_of, quarter_hours
 
 KARACHI = ZoneInfo("Asia/Karachi")

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.rules.held_rates import RECURRING, held_adjustments
 from cloud.billing.rules.model import Adjustment, ExportScheme
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.projection import Connection, Rates, YearBefore, months_from, project_year
-from cloud.billing.rules.projection_notes import trust_of
-from cloud.billing.rules.sun import clear_day_shares
-from cloud.billing.rules.year_profile import Basis, MeasuredMonth, Quarter, YearOutlook, month_energy, moved
+from cloud.billing.rules.outlook.held_rates import RECURRING, held_adjustments
+from cloud.billing.rules.outlook.notes import trust_of
+from cloud.billing.rules.outlook.profile import Basis, MeasuredMonth, Quarter, YearOutlook, month_energy, moved
+from cloud.billing.rules.outlook.projection import Connection, Rates, YearBefore, months_from, project_year
+from cloud.billing.rules.outlook.sun import clear_day_shares
 
 CATALOGUE = read_catalogue()
 PLANS = {

@@ -20,7 +20,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 
-from cloud.billing.rules.schedule import Metering, Schedule
+from cloud.billing.rules.scheduled.schedule import Metering, Schedule
 from tests.property.billing.scheduled_years import (
     Site,
     assert_agreement,

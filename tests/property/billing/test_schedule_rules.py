@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from cloud.billing.rules.bill import price_bill
 from cloud.billing.rules.model import BillingCase, Plan, PricingRule, RateStatus
-from cloud.billing.rules.schedule import Metering, MonthUse, Schedule
-from cloud.billing.rules.schedule_bill import Terms, net_units, price_months, prorated
-from cloud.billing.rules.schedule_case import case_demand_kw, case_units
-from cloud.billing.rules.schedule_records import schedule_json, schedule_of
-from cloud.billing.rules.schedule_use import aggregate, days_calendar, flows, year_calendar
+from cloud.billing.rules.scheduled.bill import Terms, net_units, price_months, prorated
+from cloud.billing.rules.scheduled.case import case_demand_kw, case_units
+from cloud.billing.rules.scheduled.records import schedule_json, schedule_of
+from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule
+from cloud.billing.rules.scheduled.use import aggregate, days_calendar, flows, year_calendar
 from cloud.billing.toml_text import toml_text
 from tests.property.billing.scheduled_years import (
     UNROUNDED,

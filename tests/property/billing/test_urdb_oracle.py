@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySAM.UtilityRateTools import URDBv8_to_ElectricityRates
 
-from cloud.billing.rules.schedule import Metering, RatePeriod, Schedule, TierUnit
-from cloud.billing.rules.schedule_records import schedule_json, schedule_of
+from cloud.billing.rules.scheduled.records import schedule_json, schedule_of
+from cloud.billing.rules.scheduled.schedule import Metering, RatePeriod, Schedule, TierUnit
 from cloud.billing.urdb import import_rate, read_urdb
 from tests.property.billing.scheduled_years import (
     Site,

@@ -7,15 +7,15 @@ from decimal import Decimal
 import pytest
 
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.rules.advice import Priced, Severity
-from cloud.billing.rules.choice import Connection, Hindrance, refusal_of, same_family
-from cloud.billing.rules.cliffs import Pace, cliff_advice, edge_at
-from cloud.billing.rules.comparison import Candidate, ComparedPeriod, PricedTariff, compare_tariffs
-from cloud.billing.rules.export_advice import export_advice
-from cloud.billing.rules.load_advice import LoadMonth, load_advice
+from cloud.billing.rules.advice.advice import Priced, Severity
+from cloud.billing.rules.advice.choice import Connection, Hindrance, refusal_of, same_family
+from cloud.billing.rules.advice.cliffs import Pace, cliff_advice, edge_at
+from cloud.billing.rules.advice.comparison import Candidate, ComparedPeriod, PricedTariff, compare_tariffs
+from cloud.billing.rules.advice.exports import export_advice
+from cloud.billing.rules.advice.load import LoadMonth, load_advice
+from cloud.billing.rules.advice.standing import Standing, kept_advice, loss_over, regain_advice, standing_of
 from cloud.billing.rules.model import BillingCase, ExportScheme, Plan
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.standing import Standing, kept_advice, loss_over, regain_advice, standing_of
 
 D = Decimal
 CATALOGUE = read_catalogue()

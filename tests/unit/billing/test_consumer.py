@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.billing.rules.consumer import Home, billed_category, export_scheme_of, home_category, province_of
+from cloud.billing.rules.metering.tou import is_peak
 from cloud.billing.rules.model import ExportScheme
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.tou import is_peak
 
 
 @pytest.mark.parametrize(

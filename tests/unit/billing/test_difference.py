@@ -9,10 +9,10 @@ import pytest
 
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.bill import price_bill
-from cloud.billing.rules.difference import Difference, EnteredBill, LineDifference, difference_of, entered_of
 from cloud.billing.rules.model import BillingCase, ExportScheme, LineKind, Plan
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.reasons import Context
+from cloud.billing.rules.paper.difference import Difference, EnteredBill, LineDifference, difference_of, entered_of
+from cloud.billing.rules.paper.reasons import Context
 
 D = Decimal
 CATALOGUE = read_catalogue()

@@ -5,11 +5,18 @@ from decimal import Decimal
 
 import pytest
 
-from cloud.billing.rules.assumptions import Assumptions, FirstYear
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.finance import discounted, evaluate, levelised_cost, net_present_value, payback_of, year_flows
-from cloud.billing.rules.irr import internal_rate
-from cloud.billing.rules.loan import Loan, instalments_of, level_payment
+from cloud.billing.rules.investment.assumptions import Assumptions, FirstYear
+from cloud.billing.rules.investment.finance import (
+    discounted,
+    evaluate,
+    levelised_cost,
+    net_present_value,
+    payback_of,
+    year_flows,
+)
+from cloud.billing.rules.investment.irr import internal_rate
+from cloud.billing.rules.investment.loan import Loan, instalments_of, level_payment
 
 D = Decimal
 PLAIN = Assumptions(

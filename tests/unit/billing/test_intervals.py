@@ -6,8 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cloud.billing.rules.energy import period_window
-from cloud.billing.rules.intervals import Interval, IntervalError, interval_energy, max_demand_kw, parse_intervals_csv
+from cloud.billing.rules.metering.energy import period_window
+from cloud.billing.rules.metering.intervals import (
+    Interval,
+    IntervalError,
+    interval_energy,
+    max_demand_kw,
+    parse_intervals_csv,
+)
 
 KARACHI = ZoneInfo("Asia/Karachi")
 LONDON = ZoneInfo("Europe/London")

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from cloud.billing.catalogue import Catalogue, read_catalogue
-from cloud.billing.rules.amounts import BillAmounts
-from cloud.billing.rules.annual import BillUnits
-from cloud.billing.rules.annual_bills import annual_amounts, prepare_tariff
-from cloud.billing.rules.bill_year import BillsBefore, BillYear, SiteTerms
+from cloud.billing.rules.annual.amounts import BillAmounts
+from cloud.billing.rules.annual.bills import annual_amounts, prepare_tariff
+from cloud.billing.rules.annual.units import BillUnits
+from cloud.billing.rules.annual.year import BillsBefore, BillYear, SiteTerms
 from cloud.billing.rules.errors import MissingInputError
 from cloud.billing.rules.model import ExportScheme, LineKind, Plan
 from cloud.billing.rules.month import Month

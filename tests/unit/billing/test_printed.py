@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.bill import price_bill
 from cloud.billing.rules.breakdown import bill_breakdown
-from cloud.billing.rules.difference import EnteredBill, entered_of
 from cloud.billing.rules.model import BillingCase, LineKind
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.printed import printed_breakdown, printed_line, printed_savings
+from cloud.billing.rules.paper.difference import EnteredBill, entered_of
+from cloud.billing.rules.paper.printed import printed_breakdown, printed_line, printed_savings
 from cloud.billing.schemas.actual import LineKindName
 from cloud.billing.schemas.bills import BillBreakdown
 

@@ -10,7 +10,6 @@ import pytest
 from cloud.billing.catalogue import read_catalogue
 from cloud.billing.rules.bill import price_bill
 from cloud.billing.rules.errors import BillingError, MissingInputError
-from cloud.billing.rules.held_rates import held_adjustments, plans_in
 from cloud.billing.rules.model import (
     Adjustment,
     AdjustmentKind,
@@ -21,7 +20,10 @@ from cloud.billing.rules.model import (
     RateStatus,
 )
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.projection import (
+from cloud.billing.rules.outlook.held_rates import held_adjustments, plans_in
+from cloud.billing.rules.outlook.notes import Confidence, assumptions_of, trust_of
+from cloud.billing.rules.outlook.profile import Basis, MeasuredMonth, Quarter, YearOutlook, days_of
+from cloud.billing.rules.outlook.projection import (
     Connection,
     Projection,
     Rates,
@@ -30,8 +32,6 @@ from cloud.billing.rules.projection import (
     months_from,
     project_year,
 )
-from cloud.billing.rules.projection_notes import Confidence, assumptions_of, trust_of
-from cloud.billing.rules.year_profile import Basis, MeasuredMonth, Quarter, YearOutlook, days_of
 
 D = Decimal
 CATALOGUE = read_catalogue()

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from cloud.billing.rules.errors import BillingError, RateUnknownError
-from cloud.billing.rules.intervals import Interval
+from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.model import LineKind
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.schedule import (
+from cloud.billing.rules.scheduled.bill import ScheduledMonth, Terms, price_month, price_months
+from cloud.billing.rules.scheduled.intervals import price_intervals
+from cloud.billing.rules.scheduled.records import schedule_of
+from cloud.billing.rules.scheduled.schedule import (
     Metering,
     MonthUse,
     RatePeriod,
@@ -24,10 +27,7 @@ from cloud.billing.rules.schedule import (
     Timetable,
     one_period,
 )
-from cloud.billing.rules.schedule_bill import ScheduledMonth, Terms, price_month, price_months
-from cloud.billing.rules.schedule_intervals import price_intervals
-from cloud.billing.rules.schedule_records import schedule_of
-from cloud.billing.rules.schedule_use import Calendar, aggregate, days_calendar, intervals_calendar, year_calendar
+from cloud.billing.rules.scheduled.use import Calendar, aggregate, days_calendar, intervals_calendar, year_calendar
 
 D = Decimal
 TERMS = Terms(source="rate book")

@@ -11,12 +11,12 @@ import pytest
 from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.breakdown import bill_breakdown
 from cloud.billing.rules.errors import BillingError, MissingInputError, RateUnknownError
-from cloud.billing.rules.intervals import Interval
+from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, LineKind, Plan
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import plan_of
-from cloud.billing.rules.schedule import MonthUse
-from cloud.billing.rules.schedule_case import case_demand_kw, case_units, metered_case
+from cloud.billing.rules.scheduled.case import case_demand_kw, case_units, metered_case
+from cloud.billing.rules.scheduled.schedule import MonthUse
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 
 D = Decimal

@@ -9,7 +9,7 @@ import pytest
 
 from cloud.billing.catalogue import plan_record_of
 from cloud.billing.rules.errors import BillingError
-from cloud.billing.rules.schedule import Metering, Tier, TierUnit
+from cloud.billing.rules.scheduled.schedule import Metering, Tier, TierUnit
 from cloud.billing.urdb import ImportedTariff, UrdbError, import_rate, read_urdb
 from cloud.billing.urdb_fields import REFUSED, UNTAKEN
 

@@ -6,11 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cloud.billing.rules.energy import QuarterHour
 from cloud.billing.rules.errors import MissingInputError
+from cloud.billing.rules.metering.energy import QuarterHour
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.sun import clear_day_shares
-from cloud.billing.rules.year_profile import (
+from cloud.billing.rules.outlook.profile import (
     Basis,
     MeasuredMonth,
     Quarter,
@@ -22,6 +21,7 @@ from cloud.billing.rules.year_profile import (
     peak_slots,
     standing_in,
 )
+from cloud.billing.rules.outlook.sun import clear_day_shares
 from shared.periods import month_window
 
 D = Decimal

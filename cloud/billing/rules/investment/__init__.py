@@ -1,0 +1,1 @@
+"""What a solar system is worth."""

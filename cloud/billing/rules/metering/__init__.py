@@ -1,0 +1,1 @@
+"""From meters to the energy of a billing period."""

@@ -1,0 +1,1 @@
+"""A company's paper bill against ours."""

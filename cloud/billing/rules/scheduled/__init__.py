@@ -1,0 +1,1 @@
+"""Tariffs by month and hour, with tiers and demand charges."""
