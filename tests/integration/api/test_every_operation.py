@@ -198,6 +198,7 @@ async def version_of(api: Api, path: str, person: Person) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # thousands of requests
 async def test_nonsense_in_any_field_is_refused_by_name(world: World) -> None:
     api, document = world.api, world.api.app.openapi()
     own = {"organization_id": str(world.organization_id), "site_id": world.site["id"], "device_id": world.device["id"]}
