@@ -13,6 +13,7 @@ from cloud.billing.service.stored_bills import create_automatic_bill
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ValidationFailedError
 from cloud.core.log import get_logger
+from cloud.core.turns import each_alone
 from cloud.sites.repository import enter_site
 from shared.periods import day_of, zone_of
 
@@ -80,10 +81,13 @@ async def bill_due(db: Database, now: datetime, *, limit: int = BATCH) -> int:
     """
     async with db.transaction(SYSTEM) as conn:
         claimed = await runs.claim(conn, now, limit=limit)
-    for site_id, month in claimed:
-        async with db.transaction(SYSTEM) as conn:
-            await bill_month(conn, site_id, month, now=now)
+    await each_alone(_bill_in_transaction(db, site_id, month, now=now) for site_id, month in claimed)
     return len(claimed)
+
+
+async def _bill_in_transaction(db: Database, site_id: UUID, month: date, *, now: datetime) -> None:
+    async with db.transaction(SYSTEM) as conn:
+        await bill_month(conn, site_id, month, now=now)
 
 
 async def bill_month(conn: AsyncConnection, site_id: UUID, month: date, *, now: datetime) -> None:

@@ -37,6 +37,7 @@ from cloud.billing.service.site_energy import window_of
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ValidationFailedError
 from cloud.core.log import get_logger
+from cloud.core.turns import each_alone
 from cloud.sites.repository import enter_site
 from cloud.sites.schemas import SiteOut
 from shared.periods import day_of, zone_of
@@ -82,10 +83,13 @@ async def value_stale(db: Database, now: datetime, *, limit: int = BATCH) -> int
     since = now.date() - timedelta(days=REMEMBERED_DAYS)
     async with db.transaction(SYSTEM) as conn:
         sites = await store.stale_sites(conn, since=since, limit=limit)
-    for site_id in sites:
-        async with db.transaction(SYSTEM) as conn:
-            await value_site(conn, site_id, now=now)
+    await each_alone(_value_in_transaction(db, site_id, now=now) for site_id in sites)
     return len(sites)
+
+
+async def _value_in_transaction(db: Database, site_id: UUID, *, now: datetime) -> None:
+    async with db.transaction(SYSTEM) as conn:
+        await value_site(conn, site_id, now=now)
 
 
 async def value_site(conn: AsyncConnection, site_id: UUID, *, now: datetime) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from cloud.billing import tasks
@@ -214,3 +215,26 @@ async def test_jobs_are_asked_for_as_long_as_bills_wait(home: Home) -> None:
     assert await tasks.sweep_changed(context, SETTLED) == 0
     await tasks.bill_due(context)
     assert jobs.names() == [tasks.BILL_JOB]
+
+
+async def test_a_bill_that_fails_unexpectedly_does_not_keep_the_others_waiting(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _ready(home)
+    made: list[UUID] = []
+    usual = monthly.bill_month
+
+    async def fails_once(conn: Any, site_id: UUID, month: date, *, now: datetime) -> None:
+        made.append(site_id)
+        if len(made) == 1:
+            raise ZeroDivisionError
+        await usual(conn, site_id, month, now=now)
+
+    monkeypatch.setattr(monthly, "bill_month", fails_once)
+    db = home.api.services.db
+    await monthly.plan_bills(db, SETTLED)
+    waiting = await monthly.count_due(db, SETTLED)
+    assert waiting > 1
+    with pytest.raises(ZeroDivisionError):
+        await monthly.bill_due(db, SETTLED)
+    assert len(made) == waiting
