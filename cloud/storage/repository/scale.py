@@ -33,6 +33,9 @@ DISTRIBUTED = (
 )
 """Tables that Citus spreads by `site_id`; the first one says where the others' shards lie."""
 
+KEPT_BESIDE_BILLS = ("billing_runs", "export_ledger", "savings_rates")
+"""Keyed by site too, but a row a month, and named by bills, which stay on the coordinator."""
+
 _POLICY_FUNCTIONS = (
     "solarhub_is_system()",
     "solarhub_organization_ids()",
