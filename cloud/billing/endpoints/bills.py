@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import Response
 
 from cloud.auth.rules import Action
+from cloud.billing.endpoints.ad_hoc import CASES_PER_MINUTE
 from cloud.billing.repository import bills as stored
-from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, BillSummary
+from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, BillSummary, SimulatedBill
 from cloud.billing.service import stored_bills
 from cloud.sites.deps import site_for
 from cloud.sites.schemas import SiteOut
-from cloud.web.deps import Conn, CurrentUser, Now, PageOf
+from cloud.web.deps import Conn, CurrentUser, Limits, Now, PageOf
 from cloud.web.etags import set_etag
 from cloud.web.paging import Page
 from cloud.web.routing import API, api_router
@@ -34,6 +35,21 @@ async def create_bill(
     set_etag(response, bill.version)
     response.headers["Location"] = f"{API}/sites/{site.id}/bills/{bill.id}"
     return bill
+
+
+@router.post("/sites/{site_id}/bills/simulate")
+async def simulate_bill(
+    body: BillIn,
+    site: Annotated[SiteOut, site_for(Action.BILL_READ)],
+    conn: Conn,
+    user: CurrentUser,
+    *,
+    limits: Limits,
+    now: Now,
+) -> SimulatedBill:
+    """The bill of a period from the site's readings, as it would be stored; the period may still be running. Nothing is stored."""
+    await limits.take(CASES_PER_MINUTE, str(user.user_id))
+    return await stored_bills.simulate_bill(conn, site, body, now=now)
 
 
 @router.get("/sites/{site_id}/bills")

@@ -110,18 +110,11 @@ class BillIn(BaseModel):
         return self
 
 
-class BillSummary(BaseModel):
-    """A bill in a list. Energy in kWh, money in PKR, as text.
-
-    Attributes:
-        is_automatic: by the monthly run.
-        replaces_id: the bill that this one takes the place of: its readings, or the surplus it began with, have changed since.
-        origin: `simulated` here, or `entered` from the paper bill: then `estimated_bill_pkr` is what the paper says of the period.
-    """
+class BilledPeriod(BaseModel):
+    """A period, its energy and its sums. Energy in kWh, money in PKR, as text."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
-    id: UUID
     site_id: UUID
     organization_id: UUID
     tariff_plan_id: UUID
@@ -136,6 +129,18 @@ class BillSummary(BaseModel):
     is_actual: bool
     coverage_percent: float | None
     content_hash: str | None
+
+
+class BillSummary(BilledPeriod):
+    """A stored bill in a list.
+
+    Attributes:
+        is_automatic: by the monthly run.
+        replaces_id: the bill that this one takes the place of: its readings, or the surplus it began with, have changed since.
+        origin: `simulated` here, or `entered` from the paper bill: then `estimated_bill_pkr` is what the paper says of the period.
+    """
+
+    id: UUID
     is_automatic: bool
     replaces_id: UUID | None
     origin: Literal["simulated", "entered"]
@@ -143,14 +148,20 @@ class BillSummary(BaseModel):
     created_at: AwareDatetime
 
 
-class BillOut(BillSummary):
-    """A bill with every line explained, what was saved, and what to know about it."""
-
+class _Explained(BaseModel):
     bill_breakdown: dict[str, Any]
     savings_breakdown: dict[str, Any]
     lines: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
     inputs: dict[str, Any]
+
+
+class BillOut(BillSummary, _Explained):
+    """A bill with every line explained, what was saved, and what to know about it."""
+
+
+class SimulatedBill(BilledPeriod, _Explained):
+    """The same of a bill that is not stored."""
 
 
 class BillCheck(BaseModel):

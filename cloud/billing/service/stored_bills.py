@@ -1,4 +1,4 @@
-"""Bills that are kept: each once, and never changed; another one takes the place of one that has become wrong."""
+"""Bills, looked at or kept: a kept one is there once and never changed; another takes the place of one that has become wrong."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.repository import bills
 from cloud.billing.rules.simulation import simulate
-from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut
+from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, SimulatedBill
 from cloud.billing.service import surplus
 from cloud.billing.service.rows import simulated_columns
 from cloud.billing.service.site_bills import SiteBill, simulate_site_bill
@@ -45,6 +45,16 @@ async def _store(
     if bill.period_end < day_of(now, zone_of(site.timezone)) and surplus.is_regular(site, bill):
         await surplus.keep(conn, site, bill, made.simulation, now=now)
     return bill
+
+
+async def simulate_bill(conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime) -> SimulatedBill:
+    """Work out a bill and store nothing.
+
+    Raises:
+        As `simulate_site_bill`.
+    """
+    made = await simulate_site_bill(conn, site, body, now=now)
+    return SimulatedBill.model_validate(_row(site, body, made))
 
 
 async def create_bill(

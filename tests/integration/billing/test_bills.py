@@ -74,6 +74,24 @@ async def test_a_real_bill_from_quarter_hours(home: Home) -> None:
     assert all(line["source"] and line["formula"] and line["status"] == "verified" for line in made["lines"])
 
 
+async def test_a_bill_can_be_looked_at_without_being_stored(home: Home) -> None:
+    await home.quarters(FIRST, LAST, imported_wh=262_000, consumed_wh=900_000, generated_wh=700_000, exported_wh=62_000)
+    body = {**PERIOD, "units_history": {"2026-07": "608"}}
+    viewer = await home.api.member(home.world.organization_id, "viewer@example.com", OrgMemberRole.VIEWER)
+    answer = await home.api.call("POST", f"{home.bills}/simulate", viewer, json=body)
+    assert answer.status_code == 200, answer.text
+    assert (await home.api.call("GET", home.bills, home.owner)).json()["items"] == []
+    stored = await _create(home, units_history={"2026-07": "608"})
+    seen = answer.json()
+    energies = {name for name in seen if name.startswith("energy_")}
+    assert {name: Decimal(seen[name]) for name in energies} == {name: Decimal(stored[name]) for name in energies}
+    assert {name: seen[name] for name in seen.keys() - energies} == {
+        name: stored[name] for name in seen.keys() - energies
+    }
+    assert stored["estimated_bill_pkr"] == seen["bill_breakdown"]["total_bill"]
+    assert (await home.api.call("POST", f"{home.bills}/simulate", home.world.stranger, json=body)).status_code == 404
+
+
 async def test_a_stored_bill_computes_to_the_same_hash(home: Home) -> None:
     await home.quarters(FIRST, LAST, imported_wh=262_345, consumed_wh=262_345)
     made = await _create(home)
