@@ -11,6 +11,11 @@ export PYTHON
 BIN := .venv/bin
 READY := .venv/.solarhub-ready
 FAST_TESTS := tests/unit tests/property tests/architecture
+# Seconds each, and they guard what seldom changes: only in the whole suite.
+NOT_FAST := tests/unit/edge_web/test_page.py tests/unit/reports/test_pdf.py tests/unit/simulated/test_simulated.py \
+	tests/unit/edge/test_supervise.py tests/unit/billing/test_bill_command.py tests/property/billing/test_annual_amounts.py \
+	tests/property/billing/test_schedule_oracle.py tests/property/billing/test_urdb_oracle.py tests/property/billing/test_comparison.py \
+	tests/property/billing/test_projection.py tests/property/telemetry/test_rollup_rules_property.py
 
 # program=Debian package
 FOR_DEMO := mosquitto=mosquitto
@@ -50,7 +55,7 @@ lint: $(READY)
 	$(BIN)/deptry .
 
 fast-tests: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow" --hypothesis-profile fast $(FAST_TESTS)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" --hypothesis-profile fast $(NOT_FAST:%=--ignore=%) $(FAST_TESTS)
 
 $(NODE_SERVER): tests/node/package-lock.json | test-packages
 	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --silent

@@ -188,7 +188,7 @@ def _both_ways(
     return long, short
 
 
-@settings(max_examples=150)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(plans(), terms(), st.lists(bill_units(), min_size=1, max_size=5), st.lists(records(), max_size=12), starts)
 def test_amounts_are_those_of_the_explained_bills(
     plan: Plan, site: SiteTerms, units: list[BillUnits], dated: list[Adjustment], before: BillsBefore
@@ -197,7 +197,7 @@ def test_amounts_are_those_of_the_explained_bills(
     assert long == short
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(plans(), plans(), st.integers(0, 100), terms(), st.lists(bill_units(), min_size=3, max_size=3))
 def test_a_tariff_that_changes_within_the_year(
     before: Plan, after: Plan, day: int, site: SiteTerms, units: list[BillUnits]
@@ -213,7 +213,7 @@ IN_FORCE = [p.plan() for p in CATALOGUE.plans if p.in_force(date(2026, 6, 1)) an
 
 
 @given(st.sampled_from(IN_FORCE), terms(), st.lists(bill_units(), min_size=12, max_size=12), starts)
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 def test_the_tariffs_in_force(plan: Plan, site: SiteTerms, units: list[BillUnits], before: BillsBefore) -> None:
     long, short = _both_ways((plan,), site, units, dated=list(CATALOGUE.adjustments), before=before)
     assert long == short

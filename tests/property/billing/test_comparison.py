@@ -58,7 +58,7 @@ def _candidates(categories: Sequence[str]) -> list[Candidate]:
     return [Candidate(name, PLANS[name].code, (PLANS[name],)) for name in categories]
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(st.lists(cases(), min_size=1, max_size=3), st.sampled_from(CATEGORIES))
 def test_the_best_is_never_dearer_than_the_present(periods: list[BillingCase], present: str) -> None:
     made = compare_tariffs(
@@ -104,7 +104,7 @@ def test_a_case_is_brought_to_the_units_asked_for(case: BillingCase, kwh: Decima
     assert price_bill(HOME, with_units(case, kwh), CATALOGUE.adjustments).billed_kwh == kwh
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(cases())
 def test_the_price_of_the_next_kwh_is_the_difference_of_two_bills(case: BillingCase) -> None:
     priced = Priced((HOME,), CATALOGUE.adjustments)
@@ -116,7 +116,7 @@ def test_the_price_of_the_next_kwh_is_the_difference_of_two_bills(case: BillingC
             assert edge.step_pkr == high.total_pkr - low.total_pkr
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(cases(), st.integers(1, 40))
 def test_advice_about_edges_lies_ahead_or_just_behind(case: BillingCase, days: int) -> None:
     kwh = price_bill(HOME, case, CATALOGUE.adjustments).billed_kwh
@@ -169,14 +169,14 @@ def test_an_unknown_month_leaves_the_status_open(kwh: Decimal, unknown: int) -> 
     assert standing.months_to_go is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(st.lists(cases(), min_size=1, max_size=3), st.decimals(1, 30, places=0))
 def test_a_home_s_bill_never_falls_with_the_load(periods: list[BillingCase], more: Decimal) -> None:
     months = [LoadMonth(case, Priced((HOME,), CATALOGUE.adjustments)) for case in periods]
     assert cost_with_load(months, Decimal(5)) <= cost_with_load(months, 5 + more)
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(st.lists(cases(), min_size=1, max_size=3), st.one_of(st.none(), loads))
 def test_load_advice_covers_the_demand_and_is_the_difference_of_bills(
     periods: list[BillingCase], capacity: Decimal | None
@@ -218,7 +218,7 @@ def test_a_bill_does_not_differ_from_itself(case: BillingCase, category: str) ->
     assert not found.units.is_notable
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(cases(), st.dictionaries(st.integers(0, 30), st.decimals(-2000, 2000, places=2), max_size=4))
 def test_line_differences_add_up_to_the_totals(case: BillingCase, changes: dict[int, Decimal]) -> None:
     bill = price_bill(HOME, case, CATALOGUE.adjustments)

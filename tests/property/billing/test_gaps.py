@@ -39,7 +39,7 @@ def _total(rows: tuple[QuarterHour, ...] | list[QuarterHour]) -> int:
     return sum(row.imported_wh or 0 for row in rows)
 
 
-@settings(max_examples=20)
+@settings(max_examples=min(20, settings().max_examples))
 @given(st.sets(st.integers(0, 3 * 96 - 1), max_size=200), zones)
 def test_regular_usage_is_estimated_exactly(lost: set[int], zone: ZoneInfo) -> None:
     """Three days (Saturday to Monday) in the middle of two weeks: whatever of them is lost, other days know it."""

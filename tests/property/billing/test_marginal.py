@@ -118,7 +118,7 @@ def test_net_metering_by_hours() -> None:
     assert abs(rates.export_pkr - Decimal("25.32")) < NEAR
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(kwh, st.decimals(0, 1, places=2), st.decimals(0, 500, places=3))
 def test_with_one_rate_for_every_kwh_days_and_bill_agree(consumed: Decimal, share: Decimal, exported: Decimal) -> None:
     imported = consumed * share

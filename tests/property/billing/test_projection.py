@@ -90,7 +90,7 @@ def test_a_larger_system_never_buys_more(
     assert large.generated_kwh <= 2 * kwp * kwh[month.month - 1] + STEP
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=min(25, settings().max_examples), deadline=None)
 @given(
     st.lists(measured(dark_quarters), min_size=1, max_size=3),
     months.filter(lambda m: (m.year, m.month) >= (2026, 3)),
@@ -108,7 +108,7 @@ def test_without_solar_both_rows_of_bills_are_the_same(
     assert trust_of(done).note
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=min(25, settings().max_examples), deadline=None)
 @given(outlooks, st.sampled_from(ExportScheme), st.integers(0, 400).map(Decimal))
 def test_a_year_adds_up_and_no_surplus_is_lost(outlook: YearOutlook, scheme: ExportScheme, brought: Decimal) -> None:
     metered = scheme is ExportScheme.NET_METERING_2015

@@ -81,11 +81,8 @@ def test_known_bills(tmp_path: Path, case: dict[str, Any], total: str) -> None:
     assert json.loads(answer.output)["bill_breakdown"]["total_bill"] == total
 
 
-# Starting the whole program takes seconds: one bill is enough where time counts.
-PROGRAMS = [pytest.param(*known, marks=[pytest.mark.slow] if n else [], id=known[1]) for n, known in enumerate(KNOWN)]
-
-
-@pytest.mark.parametrize(("case", "total"), PROGRAMS)
+@pytest.mark.slow  # starting the whole program takes seconds
+@pytest.mark.parametrize(("case", "total"), KNOWN, ids=[total for _, total in KNOWN])
 def test_known_bills_as_a_program_of_its_own(tmp_path: Path, case: dict[str, Any], total: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SOLARHUB_")}
     done = subprocess.run(
