@@ -5,11 +5,11 @@ protected, the surplus of net metering. Rates that are not notified yet are the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cloud.billing.rules.bill import price_bill
+from cloud.billing.rules.bill import price_bill, without_solar
 from cloud.billing.rules.consumer import billed_category, checked_months
 from cloud.billing.rules.model import Adjustment, Bill, BillingCase, ExportScheme, LineKind, Plan, RateStatus
 from cloud.billing.rules.money import ZERO
@@ -213,20 +213,12 @@ def _case_with(run: _Run, energy: MonthEnergy) -> BillingCase:
 
 
 def _case_without(run: _Run, energy: MonthEnergy) -> BillingCase:
-    connection = run.connection
-    return BillingCase(
-        period_start=energy.month.first_day,
-        period_end=last_day_of(energy.month),
-        imported_kwh=energy.consumed_kwh,
-        imported_peak_kwh=energy.consumed_peak_kwh,
-        disco_provider=connection.disco_provider,
-        province=connection.province,
-        sanctioned_load_kw=connection.sanctioned_load_kw,
-        phases=connection.phases,
+    bought = without_solar(_case_with(run, energy), energy.consumed_kwh, consumed_peak_kwh=energy.consumed_peak_kwh)
+    return replace(
+        bought,
         max_demand_kw=energy.max_demand_without_kw,
-        demand_history_kw=dict(run.demand_kw),
-        billed_units=dict(run.units),
-        active_taxpayer=connection.active_taxpayer,
+        export_scheme=ExportScheme.NONE,
+        installed_capacity_kw=None,
     )
 
 
