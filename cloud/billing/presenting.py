@@ -8,7 +8,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud.billing.catalogue import Catalogue, CategoryRecord, PlanRecord
-from cloud.billing.loading import Key, all_adjustment_rows, all_plan_rows
 from cloud.billing.rules.consumer import province_of
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, Adjustment, AdjustmentKind
 from cloud.billing.rules.money import number_text
@@ -18,6 +17,7 @@ from cloud.billing.rules.simulation import adjustment_json
 from cloud.billing.rules.slabs import slab_label
 from cloud.billing.rules.versions import Change, changes, gaps_between, unknown_rates, written
 from cloud.billing.schemas.tariffs import TariffRates
+from cloud.billing.tariff_rows import Key, all_adjustment_rows, all_plan_rows
 from cloud.core.discos import DiscoProvider
 
 KARACHI = ZoneInfo("Asia/Karachi")

@@ -1,12 +1,10 @@
-"""What every command of `solarhub` does alike: settings, and errors as one sentence."""
+"""What every command of `solarhub` does alike: errors as one sentence, progress beside the result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
-from cloud.core.log import configure_logging
-from cloud.core.settings import Settings, load_settings
 from shared.errors import SolarHubError
 
 
@@ -20,12 +18,6 @@ def explained() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def command_settings() -> Settings:
-    """The settings, with the log set up by them.
-
-    Raises:
-        SettingsError: names the variable that is wrong.
-    """
-    settings = load_settings()
-    configure_logging(json=settings.log_json, level=settings.log_level)
-    return settings
+def progress(line: str) -> None:
+    """Tell how far a command is, on standard error: standard output is for its result."""
+    typer.echo(line, err=True)

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.auth.rules import Action, authorize_platform
 from cloud.auth.schemas import Principal
-from cloud.billing.loading import adjustment_row
 from cloud.billing.repository import tariff_versions as stored
 from cloud.billing.repository.tariffs import lock_tariffs
 from cloud.billing.rules.records import adjustment_of
@@ -16,6 +15,7 @@ from cloud.billing.rules.versions import ONE_DAY, Span, changes
 from cloud.billing.schemas.entries import AdjustmentEntry
 from cloud.billing.schemas.tariff_answers import AdjustmentBody, AdjustmentOut, AdjustmentPatch, AdjustmentSaved
 from cloud.billing.service.tariffs import check_category, way_out
+from cloud.billing.tariff_rows import adjustment_row
 from cloud.core.errors import ConflictError, NotFoundError, ValidationFailedError
 from cloud.core.log import get_logger
 from cloud.web.errors import field_problems

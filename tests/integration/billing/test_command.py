@@ -12,8 +12,8 @@ from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.loading import plan_rows
 from cloud.billing.tables import TariffPlan
+from cloud.billing.tariff_rows import plan_rows
 from cloud.cli import app
 from cloud.core.db import NOBODY, Database
 from cloud.core.ids import new_id

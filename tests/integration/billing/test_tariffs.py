@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.catalogue import Catalogue, read_catalogue
 from cloud.billing.checking import check_documents
-from cloud.billing.loading import load_tariffs, plan_rows, stored_catalogue, stored_document
+from cloud.billing.loading import load_tariffs, stored_catalogue, stored_document
 from cloud.billing.presenting import differences
 from cloud.billing.repository.tariffs import adjustment_records
 from cloud.billing.rules.records import adjustment_of
 from cloud.billing.tables import TariffAdjustment, TariffPlan
+from cloud.billing.tariff_rows import plan_rows
 from cloud.core.db import NOBODY, Database
 from cloud.core.ids import new_id
 from tests.integration.billing.conftest import Home

@@ -9,7 +9,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from cloud.cli import app
-from cloud.core import console
+from cloud.core import start
 from cloud.core.db import Database
 from tests.conftest import FreshDatabase
 from tests.integration.storage.test_archives import fill, seen
@@ -24,7 +24,7 @@ def _settings(fresh_database: FreshDatabase, redis_url: str, tmp_path: Path, mon
     monkeypatch.setenv("SOLARHUB_SECRET_KEY", base64.b64encode(bytes(32)).decode())
     monkeypatch.setenv("SOLARHUB_FILES_DIR", str(tmp_path))
     # Loggers would go on writing to the runner's stderr, which is closed after each command.
-    monkeypatch.setattr(console, "configure_logging", lambda **_: None)
+    monkeypatch.setattr(start, "configure_logging", lambda **_: None)
 
 
 async def run(*words: str) -> Result:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from cloud.billing.catalogue import parse_catalogue, read_catalogue
-from cloud.billing.loading import plan_rows
 from cloud.billing.rules.bill import price_bill
 from cloud.billing.rules.errors import BillingError, RateUnknownError
 from cloud.billing.rules.model import BillingCase
+from cloud.billing.tariff_rows import plan_rows
 from cloud.core.discos import DiscoProvider
 
 CATALOGUE = read_catalogue()

@@ -15,7 +15,8 @@ from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, LineKind, Plan
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import plan_of
-from cloud.billing.rules.scheduled.case import case_demand_kw, case_units, metered_case
+from cloud.billing.rules.scheduled.case import case_demand_kw, case_units
+from cloud.billing.rules.scheduled.metered import metered_case
 from cloud.billing.rules.scheduled.schedule import MonthUse
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 

@@ -6,17 +6,14 @@ one period nothing has to be named: the case's own units are its units. `schedul
 `max_demand_kw` that of the whole period.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from cloud.billing.rules.errors import BillingError, MissingInputError
-from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.model import BillingCase, ExportScheme, Line, LineKind, Plan, SlabPortion
 from cloud.billing.rules.money import ZERO, number_text
 from cloud.billing.rules.scheduled.bill import Terms, price_month
-from cloud.billing.rules.scheduled.intervals import interval_use
 from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule, TierSplit, TierUnit
 
 EXPORT = "export"
@@ -81,40 +78,6 @@ def case_units(schedule: Schedule, use: MonthUse) -> dict[str, Decimal]:
 def case_demand_kw(schedule: Schedule, use: MonthUse) -> dict[str, Decimal]:
     """`schedule_demand_kw` of a month."""
     return {period.name: kw for period, kw in zip(schedule.demand, use.demand_kw, strict=True)}
-
-
-def _brought(schedule: Schedule, case: BillingCase) -> dict[str, Decimal]:
-    if len(schedule.energy) == 1 and case.ledger_kwh:
-        return {f"{schedule.energy[0].name}/{BROUGHT}": case.ledger_kwh}
-    return {key: kwh for key, kwh in case.schedule_units.items() if key.endswith(f"/{BROUGHT}")}
-
-
-def metered_case(
-    schedule: Schedule, case: BillingCase, intervals: Sequence[Interval], *, zone: ZoneInfo
-) -> BillingCase:
-    """The case with the units and demands that the period's intervals add up to, whatever its reading day.
-
-    Args:
-        schedule: of the plan that it will be priced by.
-        case: gives the period, the bill's month and what net metering brings forward.
-        intervals: in order of time; those of the period have to be gapless and measured.
-        zone: of the meter.
-
-    Raises:
-        BillingError: if an interval of the period is missing.
-    """
-    days = [item for item in intervals if case.period_start <= item.start.astimezone(zone).date() <= case.period_end]
-    use = interval_use(schedule, days, zone=zone, bill_month=case.month)
-    if use.period_days != case.days:
-        raise BillingError(f"the intervals are of {use.period_days} of the period's {case.days} days; give all of them")
-    return replace(
-        case,
-        imported_kwh=sum(use.imported_kwh, ZERO),
-        exported_kwh=sum(use.exported_kwh, ZERO),
-        max_demand_kw=use.peak_kw,
-        schedule_units={**case_units(schedule, use), **_brought(schedule, case)},
-        schedule_demand_kw=case_demand_kw(schedule, use),
-    )
 
 
 def _key(schedule: Schedule, text: str) -> tuple[str, Key]:
