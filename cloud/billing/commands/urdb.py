@@ -14,12 +14,12 @@ from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.metering.intervals import parse_intervals_csv
 from cloud.billing.rules.model import RateStatus
 from cloud.billing.rules.money import money_text
-from cloud.billing.rules.scheduled.bill import ScheduledMonth, Terms
-from cloud.billing.rules.scheduled.intervals import ScheduledBills, price_intervals
+from cloud.billing.rules.scheduled.bill import ScheduledBills, ScheduledMonth, Terms
 from cloud.billing.toml_text import toml_text
 from cloud.billing.urdb import ImportedTariff, import_rate, read_urdb
 from cloud.core.console import explained
 from cloud.core.discos import DiscoProvider
+from cloud.core.lazy import part
 
 IMPORTED_CATEGORY = {"code": "imported", "name": "Imported tariff"}
 """What a plan is of unless a category of ours is named."""
@@ -87,7 +87,11 @@ def _priced(imported: ImportedTariff, file: Path, zone_name: str) -> ScheduledBi
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise BillingError(f"zone is {zone_name!r}; give an IANA zone, e.g. America/Denver") from error
     terms = Terms(source=imported.record["source"], status=RateStatus(imported.record["status"]))
-    return price_intervals(imported.schedule, parse_intervals_csv(_text_of(file), zone=zone), zone=zone, terms=terms)
+    intervals = parse_intervals_csv(_text_of(file), zone=zone)
+    # Only now: taking a tariff over needs no NumPy, which takes as long to import as the rest of the command.
+    price_intervals = part("cloud.billing.rules.scheduled.intervals:price_intervals")
+    bills: ScheduledBills = price_intervals(imported.schedule, intervals, zone=zone, terms=terms)
+    return bills
 
 
 def _months_json(months: tuple[ScheduledMonth, ...]) -> list[dict[str, Any]]:

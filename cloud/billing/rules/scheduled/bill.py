@@ -51,6 +51,30 @@ class ScheduledMonth:
         return _total(self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduledBills:
+    """Bills of consecutive months.
+
+    Attributes:
+        without_solar: had everything been bought; None = the intervals do not tell what was consumed.
+        assumptions: in words; a reader of the bills should see them.
+    """
+
+    months: tuple[ScheduledMonth, ...]
+    without_solar: tuple[ScheduledMonth, ...] | None
+    assumptions: tuple[str, ...]
+
+    @property
+    def total(self) -> Decimal:
+        """Sum of the months, in the schedule's currency."""
+        return sum((month.total for month in self.months), ZERO)
+
+    @property
+    def total_without_solar(self) -> Decimal | None:
+        """The same without solar."""
+        return None if self.without_solar is None else sum((month.total for month in self.without_solar), ZERO)
+
+
 def _total(lines: Sequence[Line]) -> Decimal:
     return sum((line.amount_pkr for line in lines if line.amount_pkr is not None), ZERO)
 

@@ -2,46 +2,19 @@
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.metering.intervals import Interval
-from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.scheduled.bill import ScheduledMonth, Terms, price_months
+from cloud.billing.rules.scheduled.bill import ScheduledBills, Terms, price_months
 from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule, TierSplit
 from cloud.billing.rules.scheduled.use import Calendar, aggregate, intervals_calendar
 
 _HOURS_A_DAY = 24
 _CLOCK_CHANGE_HOURS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledBills:
-    """Bills of consecutive months.
-
-    Attributes:
-        without_solar: had everything been bought; None = the intervals do not tell what was consumed.
-        assumptions: in words; a reader of the bills should see them.
-    """
-
-    months: tuple[ScheduledMonth, ...]
-    without_solar: tuple[ScheduledMonth, ...] | None
-    assumptions: tuple[str, ...]
-
-    @property
-    def total(self) -> Decimal:
-        """Sum of the months, in the schedule's currency."""
-        return sum((month.total for month in self.months), ZERO)
-
-    @property
-    def total_without_solar(self) -> Decimal | None:
-        """The same without solar."""
-        return None if self.without_solar is None else sum((month.total for month in self.without_solar), ZERO)
 
 
 def _flow(intervals: Sequence[Interval], name: str, *, zone: ZoneInfo) -> list[float]:
