@@ -5,6 +5,7 @@ tenant context, one ends it. Everything else goes through `cloud.core.db`.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -53,6 +54,11 @@ def pg_array(values: Sequence[object]) -> str:
 def json_text(values: object) -> str:
     """An object, or a column of texts or objects, as JSON: for a parameter written as `$1::text::jsonb`; None is JSON's null."""
     return _encode(values).decode()
+
+
+def numbered_after(before: int, sql: str) -> str:
+    """A part of a statement, its parameters written from `$1` on, with numbers that leave room for those of the parts before it."""
+    return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + before}", sql)
 
 
 class BulkLane:

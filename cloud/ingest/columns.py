@@ -246,8 +246,11 @@ def _note_dirty(result: SortedBatch, kept: _Kept) -> None:
     moments_us = kept.moments_us
     if any(kept.flags):
         moments_us = [at for at, bits in zip(moments_us, kept.flags, strict=True) if not bits & _NEVER_IN_ROLLUPS]
-    for quarter in {at // QUARTER_HOUR_US for at in moments_us}:
-        result.dirty.add((kept.device.id, quarter * QUARTER_HOUR_US))
+        if not moments_us:
+            return
+    first, last = min(moments_us) // QUARTER_HOUR_US, max(moments_us) // QUARTER_HOUR_US
+    quarters = {first, last} if last - first <= 1 else {at // QUARTER_HOUR_US for at in moments_us}
+    result.dirty.update([(kept.device.id, quarter * QUARTER_HOUR_US) for quarter in quarters])
 
 
 def _take_values(rows: Rows, alike: _Alike) -> None:

@@ -15,7 +15,7 @@ from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.service import CredentialInvalidError, is_good
 from cloud.ingest.columns import KNOWN_BITS, QUARTER_HOUR_US, SortedBatch, sort_batch
 from cloud.ingest.days.repository import late_days, reopen_days
-from cloud.ingest.repository import ledger, raw, snapshot
+from cloud.ingest.repository import batches, ledger, raw, snapshot
 from cloud.ingest.repository.ledger import BatchSpan, Dirty, Entry, LedgerState
 from cloud.ingest.repository.raw import ColumnSet, NewRow
 from cloud.ingest.rows import Rows
@@ -132,7 +132,8 @@ async def take_batch(pg: BulkConnection, delivery: Delivery, memory: Memory) -> 
         raise outcome
     if isinstance(outcome, Arrived):
         return outcome
-    await _show(pg, [outcome], rows, received_at=delivery.now)
+    step = (delivery.edge, outcome.span)
+    await snapshot.show(pg, _snapshots([outcome], rows), steps=[step], received_at=delivery.now)
     await _open_days(pg, [outcome], rows, now=delivery.now)
     fresh = await raw.insert_missing(pg, rows, received_at=delivery.now)
     dirty = dirty_quarters(delivery.edge, outcome.devices, fresh)
@@ -156,7 +157,6 @@ async def take_new_batches(pg: BulkConnection, deliveries: Sequence[Delivery], m
     accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
     if not accepted:
         return [outcome for outcome in outcomes if not isinstance(outcome, _Accepted)]
-    await _show(pg, accepted, rows, received_at=received_at)
     await _open_days(pg, accepted, rows, now=received_at)
     entries = [_entry(each, stored=len(each.readings), flagged=each.readings.flagged) for each in accepted]
     dirty = {  # a set: two gateways may bring readings of the same quarter-hour of the same device
@@ -164,7 +164,10 @@ async def take_new_batches(pg: BulkConnection, deliveries: Sequence[Delivery], m
         for each in accepted
         for device_id, bucket in each.readings.dirty
     }
-    await raw.store(pg, rows, memory.columns, entries=entries, dirty=dirty, received_at=received_at)
+    snapshots = _snapshots(accepted, rows)
+    await batches.store(
+        pg, rows, memory.columns, snapshots=snapshots, entries=entries, dirty=dirty, received_at=received_at
+    )
     await _quarantine(pg, accepted, received_at=received_at)
     written = iter(zip(accepted, entries, strict=True))
     return [_arrived(*next(written)) if isinstance(outcome, _Accepted) else outcome for outcome in outcomes]
@@ -205,16 +208,15 @@ async def _judge(
     return _Accepted(delivery, span, readings, devices)
 
 
-async def _show(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, received_at: datetime) -> None:
-    steps = [(each.delivery.edge, each.span) for each in accepted]
+def _snapshots(accepted: Sequence[_Accepted], rows: Rows) -> list[tuple[EdgeIdentity, Snapshot]]:
+    """The newest reading of each device with the gateway that brought it, in the order of device ids."""
     best: dict[UUID, tuple[EdgeIdentity, Snapshot]] = {}
     for each in accepted:
         for found in each.readings.snapshots(rows):
             present = best.get(found.device_id)  # two boxes may serve one site
             if present is None or found.at > present[1].at:
                 best[found.device_id] = (each.delivery.edge, found)
-    to_show = [best[device_id] for device_id in sorted(best)]
-    await snapshot.show(pg, to_show, steps=steps, received_at=received_at)
+    return [best[device_id] for device_id in sorted(best)]
 
 
 async def _open_days(pg: BulkConnection, accepted: Sequence[_Accepted], rows: Rows, *, now: datetime) -> None:

@@ -45,15 +45,17 @@ def day_start(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
-def late_days(moments_us: Iterable[int], *, now: datetime) -> set[date]:
+def late_days(moments_us: Sequence[int], *, now: datetime) -> set[date]:
     """Days of late readings, which may be packed: what `reopen_days` is to be asked about.
 
     Args:
         moments_us: of the readings, in microseconds of Unix time.
         now: the cloud's time.
     """
-    days = {at_us // _DAY_US for at_us in moments_us}
     never_packed = unix_us(now - LATE) // _DAY_US
+    if not moments_us or min(moments_us) // _DAY_US >= never_packed:  # as it nearly always is
+        return set()
+    days = {at_us // _DAY_US for at_us in moments_us}
     return {moment_of(day * _DAY_US).date() for day in days if day < never_packed}
 
 

@@ -94,11 +94,11 @@ Dirty = tuple[UUID, UUID, UUID, int]
 
 async def file(pg: BulkConnection, entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> None:
     """Write the ledger and mark quarter-hours to be computed again."""
-    await pg.execute(f"WITH {FILE}", *file_parameters(entries, dirty, received_at=received_at))
+    await pg.execute(f"WITH marked AS ({MARK}) {FILE}", *file_parameters(entries, dirty, received_at=received_at))
 
 
 def file_parameters(entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> list[Any]:
-    """The parameters of `FILE`; marks in the order of sites, devices and time, as every writer locks them."""
+    """The parameters of `MARK` and `FILE`; marks in the order of sites, devices and time, as every writer locks them."""
     marks = sorted(dirty)
     live_from = unix_us(received_at - LIVE_AGE) - QUARTER_HOUR_US
     return [
@@ -118,14 +118,16 @@ def file_parameters(entries: Sequence[Entry], dirty: Iterable[Dirty], *, receive
     ]
 
 
-FILE = """marked AS (
+MARK = """
         INSERT INTO rollup_dirty AS queue (site_id, organization_id, device_id, bucket, priority, marked_at)
         SELECT site_id, organization_id, device_id, timestamptz 'epoch' + bucket_us * interval '1 microsecond', priority, $1
         FROM unnest($2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::bigint[], $6::text::smallint[])
             AS rows (site_id, organization_id, device_id, bucket_us, priority)
         ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET
             generation = queue.generation + 1, priority = least(queue.priority, excluded.priority)
-    )
+"""
+
+FILE = """
     INSERT INTO ingest_batches (
         received_at, site_id, gateway_id, organization_id, epoch, first_seq, last_seq, stored, duplicates, flagged, rejected
     )
@@ -134,7 +136,6 @@ FILE = """marked AS (
         $13::text::integer[], $14::text::integer[], $15::text::integer[], $16::text::integer[]
     ) AS rows
 """
-"""The end of a statement: `WITH … ` comes before it, and its own parameters are the first sixteen."""
 
 
 async def quarantine(

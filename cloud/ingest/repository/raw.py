@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from cloud.core.bulk import BulkConnection, json_text, pg_array
-from cloud.ingest.repository.ledger import FILE, Dirty, Entry, file_parameters
 from cloud.ingest.rows import Rows
 from cloud.ingest.rules import COUNTER_COLUMNS, RAW_COLUMNS, TEXT_COLUMNS
 from shared.counters import unix_us
@@ -39,27 +38,6 @@ class ColumnSet:
         return self._names
 
 
-async def store(
-    pg: BulkConnection,
-    rows: Rows,
-    known: ColumnSet,
-    *,
-    entries: Sequence[Entry],
-    dirty: Iterable[Dirty],
-    received_at: datetime,
-) -> None:
-    """Insert raw rows of which none is there yet, write the ledger and mark quarter-hours, in one statement.
-
-    Raises:
-        asyncpg.UniqueViolationError: if one is; then `insert_missing` does it, in a new transaction.
-        asyncpg.DataError: if a gauge is too near to nothing; so does that.
-    """
-    names = known.with_([*rows.columns, *(["extra"] if rows.extras else [])])
-    before = file_parameters(entries, dirty, received_at=received_at)
-    statement = f"WITH stored AS ({_insert_statement(names, len(before))}), {FILE}"
-    await pg.execute(statement, *before, *_row_parameters(rows, names))
-
-
 async def insert_missing(pg: BulkConnection, rows: Rows, *, received_at: datetime) -> list[NewRow]:
     """Insert the raw rows that are not there yet; one that is stays as it is.
 
@@ -71,13 +49,15 @@ async def insert_missing(pg: BulkConnection, rows: Rows, *, received_at: datetim
             0.0 if isinstance(value, float) and abs(value) < _SMALLEST_REAL else value for value in rows.columns[name]
         ]
     names = tuple(sorted([*rows.columns, *(["extra"] if rows.extras else [])]))
-    statement = f"{_insert_statement(names, 1)} ON CONFLICT DO NOTHING RETURNING device_number, at, quality"
-    records = await pg.fetch(statement, received_at, *_row_parameters(rows, names))
+    statement = f"{insert_statement(names)} ON CONFLICT DO NOTHING RETURNING device_number, at, quality"
+    records = await pg.fetch(statement, *row_parameters(rows, names, received_at=received_at))
     return [NewRow(number, unix_us(at), quality) for number, at, quality in records]
 
 
-def _row_parameters(rows: Rows, names: Sequence[str]) -> list[Any]:
+def row_parameters(rows: Rows, names: Sequence[str], *, received_at: datetime) -> list[Any]:
+    """The parameters of `insert_statement`."""
     parameters: list[Any] = [
+        received_at,
         pg_array(rows.site_ids),
         pg_array(rows.device_numbers),
         pg_array(rows.moments_us),
@@ -94,20 +74,19 @@ def _row_parameters(rows: Rows, names: Sequence[str]) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _insert_statement(names: tuple[str, ...], before: int) -> str:
-    """INSERT of rows whose parameters follow `before` others, the first of which is the time of receipt."""
+def insert_statement(names: tuple[str, ...]) -> str:
+    """INSERT of rows that have these columns; its parameters are those of `row_parameters`."""
     # Sets in a SELECT list are read side by side, the shorter ones filled with NULL; in FROM each would be stored first.
-    sites, devices, moments, seqs, qualities = range(before + 1, before + 6)
-    sources = "".join(f", {_source(name, position)} AS {name}" for position, name in enumerate(names, start=before + 6))
+    sources = "".join(f", {_source(name, position)} AS {name}" for position, name in enumerate(names, start=7))
     listed = "".join(f", {name}" for name in names)
     taken = "".join(f", {'nullif(extra, $$null$$::jsonb)' if name == 'extra' else name}" for name in names)
     return f"""
         INSERT INTO telemetry_readings (received_at, site_id, device_number, at, seq, quality{listed})
         SELECT $1, site_id, device_number, timestamptz 'epoch' + at_us * interval '1 microsecond', seq, quality{taken}
         FROM (
-            SELECT unnest(${sites}::text::uuid[]) AS site_id, unnest(${devices}::text::integer[]) AS device_number,
-                unnest(${moments}::text::bigint[]) AS at_us, unnest(${seqs}::text::bigint[]) AS seq,
-                unnest(${qualities}::text::smallint[]) AS quality{sources}
+            SELECT unnest($2::text::uuid[]) AS site_id, unnest($3::text::integer[]) AS device_number,
+                unnest($4::text::bigint[]) AS at_us, unnest($5::text::bigint[]) AS seq,
+                unnest($6::text::smallint[]) AS quality{sources}
         ) AS rows
     """  # noqa: S608 -- see `ColumnSet`
 

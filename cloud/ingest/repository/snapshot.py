@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from cloud.core.bulk import BulkConnection, json_text, pg_array
@@ -42,9 +43,19 @@ async def show(
     Returns:
         Devices whose snapshot is new.
     """
+    records = await pg.fetch(f"WITH {SHOW}", *show_parameters(snapshots, steps, received_at=received_at))
+    return [record["device_id"] for record in records]
+
+
+def show_parameters(
+    snapshots: Sequence[tuple[EdgeIdentity, Snapshot]],
+    steps: Sequence[tuple[EdgeIdentity, BatchSpan]],
+    *,
+    received_at: datetime,
+) -> list[Any]:
+    """The parameters of `SHOW`; see `show`."""
     found = [snapshot for _, snapshot in snapshots]
-    records = await pg.fetch(
-        _SHOW,
+    return [
         DeviceStatus.ONLINE.value,
         received_at,
         pg_array([edge.site_id for edge, _ in snapshots]),
@@ -59,12 +70,10 @@ async def show(
         pg_array([edge.gateway_id for edge, _ in steps]),
         pg_array([span.epoch for _, span in steps]),
         pg_array([span.last_seq for _, span in steps]),
-    )
-    return [record["device_id"] for record in records]
+    ]
 
 
-_SHOW = """
-    WITH new AS MATERIALIZED (
+SHOW = """new AS MATERIALIZED (
         SELECT unnest($3::text::uuid[]) AS site_id, unnest($4::text::uuid[]) AS organization_id, unnest($5::text::uuid[]) AS device_id,
             unnest($6::text::timestamptz[]) AS "timestamp", unnest($7::text::integer[]) AS quality,
             unnest($8::text::double precision[]) AS current_power_kw, unnest($9::text::double precision[]) AS pv_power_kw,
@@ -106,3 +115,4 @@ _SHOW = """
     WHERE excluded."timestamp" > snapshot."timestamp"
     RETURNING device_id
 """
+"""The end of a statement: `WITH … ` comes before it, and its own parameters are the first nineteen."""
