@@ -16,7 +16,7 @@ from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, E
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import plan_of
 from cloud.billing.rules.scheduled.case import case_demand_kw, case_units
-from cloud.billing.rules.scheduled.metered import metered_case
+from cloud.billing.rules.scheduled.metered import metered
 from cloud.billing.rules.scheduled.schedule import MonthUse
 from cloud.billing.rules.simulation import case_json, case_of, inputs_json, simulate
 
@@ -329,7 +329,7 @@ def test_a_bill_from_any_reading_day_has_the_hours_of_both_months() -> None:
         schedule_units={"winter/brought": D(92)},
         ledger_kwh=D(92),
     )
-    made = metered_case(tariff.schedule, cycle, hours(date(2026, 5, 20), 40, kwh="1.5", given="0.5"), zone=ZONE)
+    made = metered(tariff.schedule, cycle, hours(date(2026, 5, 20), 40, kwh="1.5", given="0.5"), zone=ZONE).case
     assert made.schedule_units == {
         "winter": D(8 * 36),
         "summer": D(23 * 36),
@@ -346,20 +346,22 @@ def test_a_bill_from_any_reading_day_has_the_hours_of_both_months() -> None:
 def test_one_period_brings_its_ledger_along() -> None:
     tariff = plan({**SIMPLE, "metering": "net_metering"})
     assert tariff.schedule is not None
-    made = metered_case(tariff.schedule, case(ledger_kwh=D(700)), hours(date(2026, 7, 1), 31), zone=ZONE)
+    made = metered(tariff.schedule, case(ledger_kwh=D(700)), hours(date(2026, 7, 1), 31), zone=ZONE).case
     assert made.schedule_units == {"any": D(744), "any/brought": D(700)}
     assert price_bill(tariff, made).billed_kwh == D(44)
-    idle = metered_case(tariff.schedule, case(), hours(date(2026, 7, 1), 31, kwh="0"), zone=ZONE)
+    idle = metered(tariff.schedule, case(), hours(date(2026, 7, 1), 31, kwh="0"), zone=ZONE).case
     assert price_bill(tariff, idle).total_pkr == D(0)
 
 
-def test_a_case_is_not_made_from_a_part_of_its_days() -> None:
+def test_what_was_not_measured_counts_nothing() -> None:
     tariff = plan(SIMPLE)
     assert tariff.schedule is not None
-    with pytest.raises(BillingError, match="the intervals are of 30 of the period's 31 days"):
-        metered_case(tariff.schedule, case(), hours(date(2026, 7, 2), 30), zone=ZONE)
-    with pytest.raises(BillingError, match="no interval is of the bill of 2026-07"):
-        metered_case(tariff.schedule, case(), [], zone=ZONE)
+    made = metered(tariff.schedule, case(), hours(date(2026, 7, 2), 40), zone=ZONE)
+    assert made.case.imported_kwh == D(30 * 24)
+    assert price_bill(tariff, made.case).billed_kwh == D(720)
+    for others in ([], hours(date(2026, 5, 1), 31)):
+        with pytest.raises(BillingError, match="no interval is of the bill of 2026-07"):
+            metered(tariff.schedule, case(), others, zone=ZONE)
 
 
 def test_two_seasons_with_tiers_of_their_own_do_not_fit_on_one_bill() -> None:
@@ -371,7 +373,7 @@ def test_two_seasons_with_tiers_of_their_own_do_not_fit_on_one_bill() -> None:
     assert tariff.schedule is not None
     cycle = case(period_start=date(2026, 5, 24), period_end=date(2026, 6, 23))
     with pytest.raises(BillingError, match="units of period winter are on the bill of 2026-06"):
-        metered_case(tariff.schedule, cycle, hours(date(2026, 5, 24), 31), zone=ZONE)
+        metered(tariff.schedule, cycle, hours(date(2026, 5, 24), 31), zone=ZONE)
     named = case(schedule_units={"winter": D(500)}, exported_kwh=D(0), schedule_demand_kw={})
     with pytest.raises(BillingError, match="price whole calendar months"):
         price_bill(tariff, named)
