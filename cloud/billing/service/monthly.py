@@ -9,7 +9,8 @@ from cloud.billing.repository import runs
 from cloud.billing.rules.metering.cycle import BillPeriod, latest_ended
 from cloud.billing.rules.metering.energy import period_window
 from cloud.billing.schemas.bills import BillIn
-from cloud.billing.service.stored_bills import create_automatic_bill
+from cloud.billing.service.rate_book import RateBook
+from cloud.billing.service.stored_bills import store_automatic_bill, work_out_alone
 from cloud.core.db import SYSTEM, Database
 from cloud.core.errors import ValidationFailedError
 from cloud.core.log import get_logger
@@ -81,16 +82,17 @@ async def bill_due(db: Database, now: datetime, *, limit: int = BATCH) -> int:
     """
     async with db.transaction(SYSTEM) as conn:
         claimed = await runs.claim(conn, now, limit=limit)
-    await each_alone(_bill_in_transaction(db, site_id, month, now=now) for site_id, month in claimed)
+    rates = RateBook()
+    await each_alone(_bill_in_transaction(db, site_id, month, now=now, rates=rates) for site_id, month in claimed)
     return len(claimed)
 
 
-async def _bill_in_transaction(db: Database, site_id: UUID, month: date, *, now: datetime) -> None:
+async def _bill_in_transaction(db: Database, site_id: UUID, month: date, *, now: datetime, rates: RateBook) -> None:
     async with db.transaction(SYSTEM) as conn:
-        await bill_month(conn, site_id, month, now=now)
+        await bill_month(conn, site_id, month, now=now, rates=rates)
 
 
-async def bill_month(conn: AsyncConnection, site_id: UUID, month: date, *, now: datetime) -> None:
+async def bill_month(conn: AsyncConnection, site_id: UUID, month: date, *, now: datetime, rates: RateBook) -> None:
     """Make the automatic bill of a site and month, or put down why there is none. Made twice, it is stored once.
 
     Args:
@@ -98,6 +100,7 @@ async def bill_month(conn: AsyncConnection, site_id: UUID, month: date, *, now: 
         site_id: whose.
         month: first day of the bill's month.
         now: the present moment.
+        rates: of the batch.
     """
     site = await enter_site(conn, site_id)
     run = await runs.get_run(conn, site_id, month)
@@ -105,10 +108,10 @@ async def bill_month(conn: AsyncConnection, site_id: UUID, month: date, *, now: 
         return
     body = BillIn(period_start=run.period_start, period_end=run.period_end)
     try:
-        async with conn.begin_nested():
-            bill = await create_automatic_bill(conn, site, body, now=now, former_id=run.bill_id)
+        made = await work_out_alone(conn, site, body, now=now, rates=rates)
     except ValidationFailedError as error:
         await runs.settle(conn, site_id, month, at=now, reason=error.code, message=error.detail)
         _log.info("bill_skipped", site_id=str(site_id), month=f"{month:%Y-%m}", reason=error.code)
         return
-    await runs.settle(conn, site_id, month, at=now, bill_id=bill.id)
+    bill_id = await store_automatic_bill(conn, site, body, made, now=now, former_id=run.bill_id)
+    await runs.settle(conn, site_id, month, at=now, bill_id=bill_id)

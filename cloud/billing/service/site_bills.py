@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.problems import PeriodNotStartedError, SetUpMissingError, TariffMissingError, problem_of
-from cloud.billing.repository import energy as energy_store
 from cloud.billing.repository import tariffs
 from cloud.billing.rules.consumer import billed_category, checked_months, export_scheme_of, province_of
 from cloud.billing.rules.demand import history_months
@@ -17,11 +16,12 @@ from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.metering.energy import PeriodEnergy
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, BillingCase, BillWarning, ExportScheme
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.records import adjustment_of, plan_of
+from cloud.billing.rules.records import plan_of
 from cloud.billing.rules.simulation import Simulation, inputs_json, simulate, units_of
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.tariffs import TariffOut
 from cloud.billing.service import surplus
+from cloud.billing.service.rate_book import RateBook
 from cloud.billing.service.site_energy import (
     History,
     MeasuredEnergy,
@@ -75,6 +75,7 @@ class _Ask:
     measured: MeasuredEnergy
     scheme: ExportScheme
     today: date
+    rates: RateBook
 
     @property
     def month(self) -> Month:
@@ -102,8 +103,8 @@ def _set_up(site: SiteOut) -> tuple[DiscoProvider, str]:
     return configuration.disco_provider, configuration.tariff_category
 
 
-async def _category(conn: AsyncConnection, name: str) -> str:
-    code = await tariffs.category_code(conn, name)
+async def _category(conn: AsyncConnection, rates: RateBook, name: str) -> str:
+    code = await rates.category(conn, name)
     if code is None:
         raise TariffMissingError(
             f"The tariff category {name!r} is not known.",
@@ -112,11 +113,10 @@ async def _category(conn: AsyncConnection, name: str) -> str:
     return code
 
 
-async def _versions(conn: AsyncConnection, ask: _Ask, category: str) -> list[TariffOut]:
+async def _versions(conn: AsyncConnection, ask: _Ask, category: str) -> Sequence[TariffOut]:
     """The versions of the tariff inside the period, oldest first; together they rule each of its days."""
     first, last = ask.body.period_start, ask.body.period_end
-    found = list(await tariffs.plans_of(conn, ask.disco, category, first=first, last=last))
-    versions = sorted(found, key=lambda version: version.effective_from)
+    versions = await ask.rates.versions(conn, ask.disco, category, first=first, last=last)
     missing = None
     if not versions or (versions[-1].effective_to is not None and versions[-1].effective_to < last):
         missing = last
@@ -225,7 +225,13 @@ def _case(ask: _Ask, history: History, brought: surplus.Brought) -> BillingCase:
 
 
 async def simulate_site_bill(
-    conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime, measured: MeasuredEnergy | None = None
+    conn: AsyncConnection,
+    site: SiteOut,
+    body: BillIn,
+    *,
+    now: datetime,
+    measured: MeasuredEnergy | None = None,
+    rates: RateBook | None = None,
 ) -> SiteBill:
     """Work out the bill of a site and period from its readings; nothing is stored.
 
@@ -235,6 +241,7 @@ async def simulate_site_bill(
         body: the period, and what the readings cannot tell.
         now: the present moment.
         measured: energy to be billed instead of that of the readings: what a paper bill says.
+        rates: those of the batch that the bill belongs to; None = read for this bill.
 
     Raises:
         SetUpMissingError: if the configuration lacks what the tariff needs.
@@ -255,7 +262,7 @@ async def simulate_site_bill(
         net_metering_enabled=site.configuration.net_metering_enabled,
         installed=site.configuration.installation_date,
     )
-    ask = _Ask(site, body, disco, measured, scheme, today)
+    ask = _Ask(site, body, disco, measured, scheme, today, rates or RateBook())
     try:
         return await _simulated(conn, ask, configured, notes)
     except BillingError as error:
@@ -264,7 +271,7 @@ async def simulate_site_bill(
 
 async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: tuple[BillWarning, ...]) -> SiteBill:
     energy = ask.measured.energy
-    configured = await _category(conn, configured)
+    configured = await _category(conn, ask.rates, configured)
     months = set(checked_months(configured, ask.month)) | {ask.month.back(DEFAULT_FCA_LAG_MONTHS)}
     history = await _history(conn, ask, months)
     imported = energy.imported_kwh or _ZERO
@@ -285,13 +292,13 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
         plan_record=records[0],
         later_versions=records[1:],
         case=case,
-        adjustments=[adjustment_of(record) for record in await tariffs.adjustment_records(conn)],
+        adjustments=await ask.rates.adjustments(conn),
         consumed_kwh=consumed_kwh,
         consumed_peak_kwh=energy.consumed_peak_kwh,
         consumed_units=history.without_solar,
         generated_kwh=energy.generated_kwh or _ZERO,
-        co2_kg_per_kwh=await energy_store.default_factor(conn, "grid_electricity"),
-        co2_kg_per_tree=await energy_store.default_factor(conn, "tree"),
+        co2_kg_per_kwh=await ask.rates.factor(conn, "grid_electricity"),
+        co2_kg_per_tree=await ask.rates.factor(conn, "tree"),
         versions_without_solar=None if dark is None else _records(dark),
         consumed_max_demand_kw=energy.consumed_max_demand_kw,
         warnings=[{"code": warning.code, "message": warning.message} for warning in warnings],

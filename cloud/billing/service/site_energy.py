@@ -12,7 +12,14 @@ from cloud.billing.problems import EnergyMissingError
 from cloud.billing.repository import actual, runs
 from cloud.billing.repository import energy as store
 from cloud.billing.rules.metering.cycle import bill_period
-from cloud.billing.rules.metering.energy import QUARTERS_PER_HOUR, PeriodEnergy, period_energy, period_window
+from cloud.billing.rules.metering.energy import (
+    PeriodEnergy,
+    buckets_of,
+    energy_of,
+    peak_stretches,
+    period_energy,
+    period_window,
+)
 from cloud.billing.rules.metering.gaps import (
     METHOD,
     Gap,
@@ -89,6 +96,25 @@ async def measured_energy(
     Raises:
         EnergyMissingError: if no import was measured in it.
     """
+    whole = await _whole(conn, site, window, disco=disco)
+    return whole or await _with_gaps(conn, site, window, disco=disco, now=now)
+
+
+async def _whole(
+    conn: AsyncConnection, site: SiteOut, window: Window, *, disco: DiscoProvider
+) -> MeasuredEnergy | None:
+    """The energy of a window whose every quarter-hour is measured: its sums tell it; None = there is a gap to be looked at."""
+    peak = peak_stretches(window, zone_of(site.timezone), disco.value)
+    sums = await store.window_sums(conn, site.id, window, peak)
+    if sums.imported < len(buckets_of(window)) or sums.bridged:
+        return None
+    energy = energy_of(sums.energy, window)
+    return MeasuredEnergy(energy, (), _ZERO, energy.coverage_percent)
+
+
+async def _with_gaps(
+    conn: AsyncConnection, site: SiteOut, window: Window, *, disco: DiscoProvider, now: datetime
+) -> MeasuredEnergy:
     zone = zone_of(site.timezone)
     quarters = list(await store.site_quarter_hours(conn, site.id, window))
     if all(row.imported_wh is None for row in quarters):
@@ -217,17 +243,17 @@ async def _from_readings(
 ) -> runs.BilledMonth | None:
     period = bill_period(month, site.configuration.reading_day)
     window = period_window(period.first, period.last, zone_of(site.timezone))
-    totals = await store.window_totals(conn, site.id, window)
-    if totals.imported_wh is None or totals.covered_seconds / window.seconds * _PERCENT < HISTORY_COVERAGE_PERCENT:
+    sums = await store.window_sums(conn, site.id, window)
+    energy = energy_of(sums.energy, window)
+    if energy.imported_kwh is None or sums.known_seconds / window.seconds * _PERCENT < HISTORY_COVERAGE_PERCENT:
         return None
-    billed = Decimal(max(0, totals.imported_wh - ((totals.exported_wh or 0) if netted else 0))) / _WH_PER_KWH
+    given = (energy.exported_kwh or _ZERO) if netted else _ZERO
+    billed = max(_ZERO, energy.imported_kwh - given)
     return runs.BilledMonth(
         month=month,
         billed_kwh=billed,
-        consumed_kwh=billed if totals.consumed_wh is None else Decimal(totals.consumed_wh) / _WH_PER_KWH,
-        max_demand_kw=None
-        if totals.max_imported_wh is None
-        else Decimal(totals.max_imported_wh) * QUARTERS_PER_HOUR / _WH_PER_KWH,
+        consumed_kwh=billed if energy.consumed_kwh is None else energy.consumed_kwh,
+        max_demand_kw=energy.max_demand_kw,
     )
 
 

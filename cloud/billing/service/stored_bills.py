@@ -11,6 +11,7 @@ from cloud.billing.repository import bills
 from cloud.billing.rules.simulation import simulate
 from cloud.billing.schemas.bills import BillCheck, BillIn, BillOut, SimulatedBill
 from cloud.billing.service import surplus
+from cloud.billing.service.rate_book import RateBook
 from cloud.billing.service.rows import simulated_columns
 from cloud.billing.service.site_bills import SiteBill, simulate_site_bill
 from cloud.core.errors import NotFoundError
@@ -37,14 +38,14 @@ def _row(site: SiteOut, body: BillIn, made: SiteBill) -> Mapping[str, Any]:
 
 async def _store(
     conn: AsyncConnection, site: SiteOut, body: BillIn, made: SiteBill, *, now: datetime, origin: Mapping[str, Any]
-) -> BillOut:
+) -> UUID:
     bill_id = await bills.same_bill(conn, site.id, made.simulation.content_hash)
     if bill_id is None:
         bill_id = await bills.add_bill(conn, {**_row(site, body, made), **origin})
-    bill = await get_bill(conn, site, bill_id)
+    bill = surplus.KeptBill(bill_id, body.period_start, body.period_end, made.inputs)
     if bill.period_end < day_of(now, zone_of(site.timezone)) and surplus.is_regular(site, bill):
         await surplus.keep(conn, site, bill, made.simulation, now=now)
-    return bill
+    return bill_id
 
 
 async def simulate_bill(conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime) -> SimulatedBill:
@@ -65,29 +66,40 @@ async def create_bill(
     Raises:
         As `simulate_site_bill`.
     """
+    made = await work_out_alone(conn, site, body, now=now)
+    bill_id = await _store(conn, site, body, made, now=now, origin={"created_by": user_id})
+    return await get_bill(conn, site, bill_id)
+
+
+async def work_out_alone(
+    conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime, rates: RateBook | None = None
+) -> SiteBill:
+    """Work out a bill that is to be stored: until the transaction ends, nobody else stores one of the site.
+
+    Raises:
+        As `simulate_site_bill`; nothing was written then.
+    """
     # The lock comes before any telemetry is read: small tables first.
     await bills.lock_site_bills(conn, site.id)
-    made = await simulate_site_bill(conn, site, body, now=now)
-    return await _store(conn, site, body, made, now=now, origin={"created_by": user_id})
+    return await simulate_site_bill(conn, site, body, now=now, rates=rates)
 
 
-async def create_automatic_bill(
-    conn: AsyncConnection, site: SiteOut, body: BillIn, *, now: datetime, former_id: UUID | None
-) -> BillOut:
-    """Work out the bill of a month that nobody asked for.
+async def store_automatic_bill(
+    conn: AsyncConnection, site: SiteOut, body: BillIn, made: SiteBill, *, now: datetime, former_id: UUID | None
+) -> UUID:
+    """Store the bill of a month that nobody asked for, if it is not there already.
 
     Args:
-        conn: a transaction that sees the site.
+        conn: the transaction in which it was worked out.
         site: whose.
         body: its period.
+        made: see `work_out_alone`.
         now: the present moment.
         former_id: the automatic bill of the month so far; another one takes its place and names it.
 
-    Raises:
-        As `simulate_site_bill`.
+    Returns:
+        The bill that is stored.
     """
-    await bills.lock_site_bills(conn, site.id)
-    made = await simulate_site_bill(conn, site, body, now=now)
     origin = {"is_automatic": True, "replaces_id": former_id}
     return await _store(conn, site, body, made, now=now, origin=origin)
 

@@ -1,7 +1,8 @@
 """The surplus of net metering from bill to bill of a site, as the ledger keeps it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from cloud.billing.rules.model import BillWarning
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import pricing_rule_of
 from cloud.billing.rules.simulation import Simulation, case_json, case_of, simulate
-from cloud.billing.schemas.bills import BillIn, BillOut
+from cloud.billing.schemas.bills import BillIn
 from cloud.billing.service.rows import simulated_columns
 from cloud.sites.schemas import SiteOut
 
@@ -59,7 +60,7 @@ async def brought_forward(conn: AsyncConnection, site: SiteOut, body: BillIn, sc
     return Brought(notes=(BillWarning("surplus_unknown", message),))
 
 
-def _by_hours(inputs: dict[str, Any]) -> bool:
+def _by_hours(inputs: Mapping[str, Any]) -> bool:
     has_units = inputs["case"]["imported_peak_kwh"] is not None
     return any(
         pricing_rule_of(record["rates"], supports_tou=record["supports_tou"], has_tou_units=has_units)
@@ -68,14 +69,28 @@ def _by_hours(inputs: dict[str, Any]) -> bool:
     )
 
 
-def is_regular(site: SiteOut, bill: BillOut) -> bool:
+@dataclass(frozen=True, slots=True)
+class KeptBill:
+    """What the ledger needs of a stored bill.
+
+    Attributes:
+        inputs: the document that it was computed from.
+    """
+
+    id: UUID
+    period_start: date
+    period_end: date
+    inputs: Mapping[str, Any]
+
+
+def is_regular(site: SiteOut, bill: KeptBill) -> bool:
     """Whether a bill is of the days that the site's meter is read for: only such bills follow one another."""
     period = bill_period(Month.of(bill.period_end), site.configuration.reading_day)
     return (period.first, period.last) == (bill.period_start, bill.period_end)
 
 
 async def keep(
-    conn: AsyncConnection, site: SiteOut, bill: BillOut, simulation: Simulation, *, now: datetime
+    conn: AsyncConnection, site: SiteOut, bill: KeptBill, simulation: Simulation, *, now: datetime
 ) -> tuple[UUID, ...]:
     """Write a stored bill into the ledger, and work out again the later bills of the quarter that began with another surplus.
 
@@ -105,8 +120,8 @@ async def keep(
 
 
 async def _with_another_surplus(
-    conn: AsyncConnection, site: SiteOut, bill: BillOut, carried: Brought
-) -> tuple[BillOut, Simulation] | None:
+    conn: AsyncConnection, site: SiteOut, bill: KeptBill, carried: Brought
+) -> tuple[KeptBill, Simulation] | None:
     """The next month's bill with what this one carries; None if there is none, or it began with just that."""
     month = Month.of(bill.period_end).back(-1)
     entry = None if opens_quarter(month) else await store.ledger_of_month(conn, site.id, month.first_day)
@@ -127,8 +142,7 @@ async def _with_another_surplus(
     columns["warnings"] = [*simulation.warnings, _changed_note(month)]
     bill_id = await bills.replace_bill(conn, former.id, columns)
     await runs.follow(conn, site.id, former.id, bill_id)
-    made = await bills.get_bill(conn, site.id, bill_id)
-    return None if made is None else (made, simulation)
+    return KeptBill(bill_id, former.period_start, former.period_end, inputs), simulation
 
 
 def _changed_note(month: Month) -> dict[str, str]:

@@ -224,11 +224,11 @@ async def test_a_bill_that_fails_unexpectedly_does_not_keep_the_others_waiting(
     made: list[UUID] = []
     usual = monthly.bill_month
 
-    async def fails_once(conn: Any, site_id: UUID, month: date, *, now: datetime) -> None:
+    async def fails_once(conn: Any, site_id: UUID, month: date, **given: Any) -> None:
         made.append(site_id)
         if len(made) == 1:
             raise ZeroDivisionError
-        await usual(conn, site_id, month, now=now)
+        await usual(conn, site_id, month, **given)
 
     monkeypatch.setattr(monthly, "bill_month", fails_once)
     db = home.api.services.db

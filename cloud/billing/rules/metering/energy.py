@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cloud.billing.rules.metering.tou import is_peak
-from shared.periods import Window, day_window, quarter_hours
+from shared.periods import QUARTER_HOUR, Window, day_window, quarter_hours
 
 WH_PER_KWH = Decimal(1000)
 QUARTERS_PER_HOUR = 4
@@ -60,30 +60,65 @@ def period_window(first: date, last: date, zone: ZoneInfo) -> Window:
     return Window(day_window(first, zone).start, day_window(last, zone).end)
 
 
+@dataclass(frozen=True, slots=True)
+class EnergySums:
+    """Whole watt-hours of a window; None = not measured in any of its quarter-hours.
+
+    Attributes:
+        imported_peak_wh: of the quarter-hours that begin in peak hours; 0 where only others were measured. So the other two.
+        max_imported_wh: the largest of a quarter-hour.
+        covered_seconds: with readings.
+    """
+
+    generated_wh: int | None
+    consumed_wh: int | None
+    imported_wh: int | None
+    exported_wh: int | None
+    imported_peak_wh: int | None
+    exported_peak_wh: int | None
+    consumed_peak_wh: int | None
+    max_imported_wh: int | None
+    max_consumed_wh: int | None
+    covered_seconds: int
+
+
+@lru_cache(maxsize=256)
+def buckets_of(window: Window) -> tuple[datetime, ...]:
+    """Quarter-hours that share time with the window; kept for the next site whose bill covers it."""
+    return tuple(quarter_hours(window))
+
+
 @lru_cache(maxsize=256)
 def _peak_buckets(window: Window, zone: ZoneInfo, disco_provider: str) -> frozenset[datetime]:
     """Quarter-hours of the window that begin in peak hours; kept for the next site of the company."""
-    return frozenset(bucket for bucket in quarter_hours(window) if is_peak(bucket.astimezone(zone), disco_provider))
+    return frozenset(bucket for bucket in buckets_of(window) if is_peak(bucket.astimezone(zone), disco_provider))
 
 
-def _kwh(values: Sequence[int | None]) -> Decimal | None:
+@lru_cache(maxsize=256)
+def peak_stretches(window: Window, zone: ZoneInfo, disco_provider: str) -> tuple[Window, ...]:
+    """The window's quarter-hours that begin in peak hours, those that follow each other as one; in order, kept for the next site."""
+    stretches: list[Window] = []
+    for bucket in sorted(_peak_buckets(window, zone, disco_provider)):
+        start = stretches.pop().start if stretches and stretches[-1].end == bucket else bucket
+        stretches.append(Window(start, bucket + QUARTER_HOUR))
+    return tuple(stretches)
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return Decimal(sum(known)) / WH_PER_KWH if known else None
+    return sum(known) if known else None
 
 
-def _peak_kwh(values: Sequence[int | None], peak: Sequence[bool]) -> Decimal | None:
+def _peak_sum(values: Sequence[int | None], peak: Sequence[bool]) -> int | None:
     """What of it lies in peak hours; 0 where only other hours were measured, None where none were."""
-    return _kwh(list(compress(values, peak))) or (None if _kwh(values) is None else Decimal(0))
+    return _sum(list(compress(values, peak))) or (None if _sum(values) is None else 0)
 
 
-def _demand_kw(values: Sequence[int | None]) -> Decimal | None:
-    highest = max([value for value in values if value is not None], default=None)
-    return None if highest is None else Decimal(highest) * QUARTERS_PER_HOUR / WH_PER_KWH
+def _max(values: Sequence[int | None]) -> int | None:
+    return max([value for value in values if value is not None], default=None)
 
 
-def period_energy(
-    quarters: Iterable[QuarterHour], *, window: Window, zone: ZoneInfo, disco_provider: str
-) -> PeriodEnergy:
+def sums_of(quarters: Iterable[QuarterHour], *, window: Window, zone: ZoneInfo, disco_provider: str) -> EnergySums:
     """Add up the quarter-hours of a window.
 
     Args:
@@ -97,15 +132,47 @@ def period_energy(
     peak = [row.bucket in peak_buckets for row in rows]
     imported, exported = [row.imported_wh for row in rows], [row.exported_wh for row in rows]
     consumed = [row.consumed_wh for row in rows]
-    return PeriodEnergy(
-        generated_kwh=_kwh([row.generated_wh for row in rows]),
-        consumed_kwh=_kwh(consumed),
-        imported_kwh=_kwh(imported),
-        exported_kwh=_kwh(exported),
-        imported_peak_kwh=_peak_kwh(imported, peak),
-        exported_peak_kwh=_peak_kwh(exported, peak),
-        consumed_peak_kwh=_peak_kwh(consumed, peak),
-        max_demand_kw=_demand_kw(imported),
-        coverage_percent=min(100.0, sum([row.covered_seconds for row in rows]) / window.seconds * 100),
-        consumed_max_demand_kw=_demand_kw(consumed),
+    return EnergySums(
+        generated_wh=_sum([row.generated_wh for row in rows]),
+        consumed_wh=_sum(consumed),
+        imported_wh=_sum(imported),
+        exported_wh=_sum(exported),
+        imported_peak_wh=_peak_sum(imported, peak),
+        exported_peak_wh=_peak_sum(exported, peak),
+        consumed_peak_wh=_peak_sum(consumed, peak),
+        max_imported_wh=_max(imported),
+        max_consumed_wh=_max(consumed),
+        covered_seconds=sum([row.covered_seconds for row in rows]),
     )
+
+
+def _kwh(wh: int | None) -> Decimal | None:
+    return None if wh is None else Decimal(wh) / WH_PER_KWH
+
+
+def demand_kw(highest_wh: int | None) -> Decimal | None:
+    """Mean power of a quarter-hour with so much energy."""
+    return None if highest_wh is None else Decimal(highest_wh) * QUARTERS_PER_HOUR / WH_PER_KWH
+
+
+def energy_of(sums: EnergySums, window: Window) -> PeriodEnergy:
+    """The energy of a window from its sums."""
+    return PeriodEnergy(
+        generated_kwh=_kwh(sums.generated_wh),
+        consumed_kwh=_kwh(sums.consumed_wh),
+        imported_kwh=_kwh(sums.imported_wh),
+        exported_kwh=_kwh(sums.exported_wh),
+        imported_peak_kwh=_kwh(sums.imported_peak_wh),
+        exported_peak_kwh=_kwh(sums.exported_peak_wh),
+        consumed_peak_kwh=_kwh(sums.consumed_peak_wh),
+        max_demand_kw=demand_kw(sums.max_imported_wh),
+        coverage_percent=min(100.0, sums.covered_seconds / window.seconds * 100),
+        consumed_max_demand_kw=demand_kw(sums.max_consumed_wh),
+    )
+
+
+def period_energy(
+    quarters: Iterable[QuarterHour], *, window: Window, zone: ZoneInfo, disco_provider: str
+) -> PeriodEnergy:
+    """The energy of a window from its quarter-hours; arguments as those of `sums_of`."""
+    return energy_of(sums_of(quarters, window=window, zone=zone, disco_provider=disco_provider), window)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from cloud.billing.rules.metering.energy import QuarterHour
-from shared.periods import QUARTER_HOUR, Window, day_of, day_window, quarter_hours
+from cloud.billing.rules.metering.energy import QuarterHour, buckets_of
+from shared.periods import QUARTER_HOUR, Window, day_of, day_window
 
 REACH_DAYS = 28
 NEAREST_DAYS = 4
@@ -97,16 +96,10 @@ class _Days:
 _NOTHING = _Days((), {})
 
 
-@lru_cache(maxsize=256)
-def _buckets(window: Window) -> tuple[datetime, ...]:
-    """Quarter-hours of the window; kept for the next site whose bill covers it."""
-    return tuple(quarter_hours(window))
-
-
 def has_missing(quarters: Iterable[QuarterHour], window: Window) -> bool:
     """Whether nobody knows the import of some quarter-hour of the window."""
     known = {row.bucket for row in quarters if row.imported_wh is not None}
-    return not known.issuperset(_buckets(window))
+    return not known.issuperset(buckets_of(window))
 
 
 def _complete_days(rows: Mapping[datetime, QuarterHour], zone: ZoneInfo) -> _Days:
@@ -178,7 +171,7 @@ def fill_gaps(quarters: Iterable[QuarterHour], *, window: Window, zone: ZoneInfo
         The window's quarter-hours. A measured one stays as it is.
     """
     rows = {row.bucket: row for row in quarters}
-    buckets = _buckets(window)
+    buckets = buckets_of(window)
     missing = [bucket for bucket in buckets if bucket not in rows or rows[bucket].imported_wh is None]
     if not missing:
         measured = tuple([rows[bucket] for bucket in buckets])
