@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ARRAY, Date, any_, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.repository.runs import BilledMonth
@@ -19,23 +19,29 @@ _BILL = tuple(getattr(BillingSimulation, name) for name in ActualBill.model_fiel
 _ENTERED = BillingSimulation.origin == "entered"
 
 
+# Built once: every bill asks it.
+_ENTERED_MONTHS = (
+    select(
+        BillingSimulation.period_end,
+        BillingSimulation.bill_breakdown["billed_kwh"].astext,
+        BillingSimulation.energy_consumed_kwh,
+        BillingSimulation.inputs["case"]["max_demand_kw"].astext,
+    )
+    .where(
+        BillingSimulation.site_id == bindparam("site_id"),
+        _ENTERED,
+        func.date_trunc("month", BillingSimulation.period_end) == any_(bindparam("months", type_=ARRAY(Date))),
+    )
+    .order_by(BillingSimulation.period_end)
+)
+
+
 async def entered_months(conn: AsyncConnection, site_id: UUID, months: Iterable[Month]) -> list[BilledMonth]:
     """Units and demand of the months whose paper bill was entered; a bill belongs to the month of its last day."""
-    bill = BillingSimulation
-    month = func.date_trunc("month", bill.period_end)
-    statement = (
-        select(
-            bill.period_end,
-            bill.bill_breakdown["billed_kwh"].astext,
-            bill.energy_consumed_kwh,
-            bill.inputs["case"]["max_demand_kw"].astext,
-        )
-        .where(bill.site_id == site_id, _ENTERED, month.in_([item.first_day for item in months]))
-        .order_by(bill.period_end)
-    )
+    asked = {"site_id": site_id, "months": [month.first_day for month in months]}
     return [
         BilledMonth(Month.of(day), Decimal(billed), consumed, None if demand is None else Decimal(demand))
-        for day, billed, consumed, demand in await conn.execute(statement)
+        for day, billed, consumed, demand in await conn.execute(_ENTERED_MONTHS, asked)
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.schemas.bills import BillOut, BillSummary
@@ -17,10 +17,23 @@ _SUMMARY = tuple(getattr(BillingSimulation, name) for name in BillSummary.model_
 _BILL = tuple(getattr(BillingSimulation, name) for name in BillOut.model_fields)
 
 
+# Statements that every bill sends are built once: putting one together costs more than asking it.
+_ADD = insert(BillingSimulation.metadata.tables[BillingSimulation.__tablename__])
+_SAME = (
+    select(BillingSimulation.id)
+    .where(
+        BillingSimulation.site_id == bindparam("site_id"), BillingSimulation.content_hash == bindparam("content_hash")
+    )
+    .order_by(BillingSimulation.created_at.desc())
+    .limit(1)
+)
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
+
+
 async def add_bill(conn: AsyncConnection, values: Mapping[str, Any]) -> UUID:
     """Store a bill."""
     bill_id = new_id()
-    await conn.execute(insert(BillingSimulation).values(id=bill_id, **values))
+    await conn.execute(_ADD, {"id": bill_id, **values})
     return bill_id
 
 
@@ -36,20 +49,14 @@ async def replace_bill(conn: AsyncConnection, former_id: UUID, values: Mapping[s
 
 async def same_bill(conn: AsyncConnection, site_id: UUID, content_hash: str) -> UUID | None:
     """A stored bill of the site with the same inputs and outputs."""
-    table = BillingSimulation
-    statement = (
-        select(table.id)
-        .where(table.site_id == site_id, table.content_hash == content_hash)
-        .order_by(table.created_at.desc())
-        .limit(1)
-    )
-    found: UUID | None = (await conn.execute(statement)).scalar_one_or_none()
+    asked = {"site_id": site_id, "content_hash": content_hash}
+    found: UUID | None = (await conn.execute(_SAME, asked)).scalar_one_or_none()
     return found
 
 
 async def lock_site_bills(conn: AsyncConnection, site_id: UUID) -> None:
     """Let one transaction at a time store bills of the site, so that the same bill asked for twice at once is stored once."""
-    await conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"bills {site_id}", 0))))
+    await conn.execute(_LOCK, {"name": f"bills {site_id}"})
 
 
 async def get_bill(conn: AsyncConnection, site_id: UUID, bill_id: UUID) -> BillOut | None:

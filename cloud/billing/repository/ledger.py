@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.billing.rules.ledger import LedgerEntry, Moves
@@ -17,10 +17,15 @@ from cloud.web.paging import Paging
 _ENTRY = tuple(getattr(ExportLedgerEntry, name) for name in LedgerOut.model_fields)
 
 
+# Built once: every bill asks it.
+_OF_MONTH = select(*_ENTRY).where(
+    ExportLedgerEntry.site_id == bindparam("site_id"), ExportLedgerEntry.bill_month == bindparam("month")
+)
+
+
 async def ledger_of_month(conn: AsyncConnection, site_id: UUID, month: date) -> LedgerOut | None:
     """The entry of a month."""
-    table = ExportLedgerEntry
-    row = (await conn.execute(select(*_ENTRY).where(table.site_id == site_id, table.bill_month == month))).one_or_none()
+    row = (await conn.execute(_OF_MONTH, {"site_id": site_id, "month": month})).one_or_none()
     return None if row is None else LedgerOut.model_validate(row)
 
 
@@ -36,6 +41,18 @@ def _columns(prefix: str, moves: Moves) -> dict[str, Any]:
     return {f"{prefix}_{move}_kwh": getattr(moves, move) for move in Moves.__dataclass_fields__}
 
 
+def _put() -> Insert:
+    statement = insert(ExportLedgerEntry.metadata.tables[ExportLedgerEntry.__tablename__])
+    moves = (f"{prefix}_{move}_kwh" for prefix in ("peak", "off_peak") for move in Moves.__dataclass_fields__)
+    changed = {
+        name: statement.excluded[name] for name in ("period_start", "period_end", "bill_id", "computed_at", *moves)
+    }
+    return statement.on_conflict_do_update(index_elements=["site_id", "bill_month"], set_=changed)
+
+
+_PUT = _put()
+
+
 async def put_ledger(conn: AsyncConnection, key: dict[str, Any], entry: LedgerEntry, *, at: datetime) -> None:
     """Write the entry of a month; the bill that was worked out last counts.
 
@@ -46,10 +63,4 @@ async def put_ledger(conn: AsyncConnection, key: dict[str, Any], entry: LedgerEn
         at: the present moment.
     """
     values = {**_columns("peak", entry.peak), **_columns("off_peak", entry.off_peak), "computed_at": at}
-    changed = {**values, **{name: key[name] for name in ("period_start", "period_end", "bill_id")}}
-    statement = (
-        insert(ExportLedgerEntry)
-        .values(**key, **values)
-        .on_conflict_do_update(index_elements=["site_id", "bill_month"], set_=changed)
-    )
-    await conn.execute(statement)
+    await conn.execute(_PUT, {**key, **values})

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import ARRAY, Date, any_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,22 +39,29 @@ class BilledMonth:
     max_demand_kw: Decimal | None
 
 
+# Statements that every bill sends are built once: putting one together costs more than asking it.
+_BILLED_MONTHS = (
+    select(
+        BillingRun.bill_month,
+        BillingSimulation.bill_breakdown["billed_kwh"].astext,
+        BillingSimulation.energy_consumed_kwh,
+        BillingSimulation.inputs["case"]["max_demand_kw"].astext,
+    )
+    .join(BillingSimulation, BillingSimulation.id == BillingRun.bill_id)
+    .where(
+        BillingRun.site_id == bindparam("site_id"),
+        BillingRun.bill_month == any_(bindparam("months", type_=ARRAY(Date))),
+        BillingSimulation.is_actual,
+    )
+)
+
+
 async def billed_months(conn: AsyncConnection, site_id: UUID, months: Iterable[Month]) -> list[BilledMonth]:
     """Months whose automatic bill stands on complete readings."""
-    bill, run = BillingSimulation, BillingRun
-    statement = (
-        select(
-            run.bill_month,
-            bill.bill_breakdown["billed_kwh"].astext,
-            bill.energy_consumed_kwh,
-            bill.inputs["case"]["max_demand_kw"].astext,
-        )
-        .join(bill, bill.id == run.bill_id)
-        .where(run.site_id == site_id, run.bill_month.in_([month.first_day for month in months]), bill.is_actual)
-    )
+    asked = {"site_id": site_id, "months": [month.first_day for month in months]}
     return [
         BilledMonth(Month.of(month), Decimal(billed), consumed, None if demand is None else Decimal(demand))
-        for month, billed, consumed, demand in await conn.execute(statement)
+        for month, billed, consumed, demand in await conn.execute(_BILLED_MONTHS, asked)
     ]
 
 
@@ -138,10 +145,12 @@ async def count_due(conn: AsyncConnection, now: datetime) -> int:
     return int((await conn.execute(statement)).scalar_one())
 
 
+_OF_MONTH = select(*_RUN).where(BillingRun.site_id == bindparam("site_id"), BillingRun.bill_month == bindparam("month"))
+
+
 async def get_run(conn: AsyncConnection, site_id: UUID, month: date) -> RunOut | None:
     """The run of a month."""
-    statement = select(*_RUN).where(BillingRun.site_id == site_id, BillingRun.bill_month == month)
-    row = (await conn.execute(statement)).one_or_none()
+    row = (await conn.execute(_OF_MONTH, {"site_id": site_id, "month": month})).one_or_none()
     return None if row is None else RunOut.model_validate(row)
 
 
@@ -150,6 +159,19 @@ async def list_runs(conn: AsyncConnection, site_id: UUID, paging: Paging) -> tup
     statement = paging.apply(select(*_RUN).where(BillingRun.site_id == site_id), BillingRun.bill_month, descending=True)
     rows = [RunOut.model_validate(row) for row in await conn.execute(statement)]
     return paging.split(rows, key=lambda row: (row.bill_month,))
+
+
+_SETTLE = (
+    update(BillingRun)
+    .where(BillingRun.site_id == bindparam("of_site"), BillingRun.bill_month == bindparam("of_month"))
+    .values(
+        state=bindparam("state"),
+        settled_at=bindparam("settled_at"),
+        reason=bindparam("reason"),
+        message=bindparam("message"),
+        bill_id=func.coalesce(bindparam("new_bill_id", type_=BillingRun.bill_id.type), BillingRun.bill_id),
+    )
+)
 
 
 async def settle(
@@ -173,18 +195,16 @@ async def settle(
         reason: for programs.
         message: for people.
     """
-    statement = (
-        update(BillingRun)
-        .where(BillingRun.site_id == site_id, BillingRun.bill_month == month)
-        .values(
-            state="skipped" if bill_id is None else "billed",
-            settled_at=at,
-            reason=reason,
-            message=message,
-            bill_id=func.coalesce(literal(bill_id, BillingRun.bill_id.type), BillingRun.bill_id),
-        )
-    )
-    await conn.execute(statement)
+    values = {
+        "of_site": site_id,
+        "of_month": month,
+        "state": "skipped" if bill_id is None else "billed",
+        "settled_at": at,
+        "reason": reason,
+        "message": message,
+        "new_bill_id": bill_id,
+    }
+    await conn.execute(_SETTLE, values)
 
 
 async def follow(conn: AsyncConnection, site_id: UUID, former_id: UUID, bill_id: UUID) -> None:
