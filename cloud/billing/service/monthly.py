@@ -90,7 +90,7 @@ async def bill_due(db: Database, now: datetime, *, limit: int = BATCH) -> int:
     rates = RateBook()
     lanes = [
         each_alone(_bill_in_transaction(db, site_id, month, now=now, rates=rates) for site_id, month in lane)
-        for lane in _lanes(claimed)
+        for lane in lanes_of(claimed)
     ]
     for outcome in await asyncio.gather(*lanes, return_exceptions=True):
         if outcome is not None:
@@ -98,7 +98,7 @@ async def bill_due(db: Database, now: datetime, *, limit: int = BATCH) -> int:
     return len(claimed)
 
 
-def _lanes(claimed: Sequence[tuple[UUID, date]]) -> list[list[tuple[UUID, date]]]:
+def lanes_of(claimed: Sequence[tuple[UUID, date]]) -> list[list[tuple[UUID, date]]]:
     """Share bills out so that those of one site stay in the order of their months: one brings its surplus to the next."""
     lanes: list[list[tuple[UUID, date]]] = [[] for _ in range(LANES)]
     lane_of: dict[UUID, int] = {}

@@ -238,3 +238,14 @@ async def test_a_bill_that_fails_unexpectedly_does_not_keep_the_others_waiting(
     with pytest.raises(ZeroDivisionError):
         await monthly.bill_due(db, SETTLED)
     assert len(made) == waiting
+
+
+def test_bills_of_a_site_stay_in_the_order_of_their_months() -> None:
+    sites = [UUID(int=n) for n in range(5)]
+    claimed = [(site, date(2026, month, 1)) for month in (7, 8, 9) for site in sites[: month - 4]]
+    lanes = monthly.lanes_of(claimed)
+    assert sorted(bill for lane in lanes for bill in lane) == sorted(claimed)
+    assert max(map(len, lanes)) - min(map(len, lanes)) <= 3
+    for site in sites:
+        [months] = [found for lane in lanes if (found := [month for whose, month in lane if whose == site])]
+        assert months == sorted(months)
