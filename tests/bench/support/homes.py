@@ -1,8 +1,8 @@
 """Homes with a meter and solar, set up for billing, with the quarter-hours of the month that is billed.
 
-The month's quarter-hours are rows of the real table, in the order in which they would have come: every home's of one quarter-hour, then
-of the next. What a bill needs of the months before it (July's units carry the fuel charge, August's surplus is brought forward) is what
-their bills have left behind, as in a running system.
+The month's quarter-hours are rows of the real table, in the order in which they would have come: every home's of one hour, then of the
+next, so that a home's month lies scattered over it. What a bill needs of the months before it (July's units carry the fuel charge,
+August's surplus is brought forward) is what their bills have left behind, as in a running system.
 """
 
 import asyncio
@@ -72,6 +72,7 @@ FROM courses JOIN (
     SELECT id, (row_number() OVER (ORDER BY id) % $2)::integer AS shape, hashtext(id::text) & 127 AS own
     FROM sites WHERE organization_id = $1
 ) homes USING (shape)
+WHERE bucket >= $3 AND bucket < $3 + interval '1 hour'
 """
 
 
@@ -102,9 +103,13 @@ async def _fill(hub: Hub, organization: UUID, first: date, last: date) -> int:
     """Write every home's quarter-hours from one local day up to another; gives how many."""
     async with filler(hub) as filling:
         await filling.execute(COURSES.format(first=first, last=last, shapes=SHAPES))
+        await filling.execute("CREATE INDEX ON courses (bucket)")
         await filling.execute("ANALYZE courses")
-        done: str = await filling.execute(QUARTERS, organization, SHAPES, timeout=600)
-    return int(done.rsplit(maxsplit=1)[-1])
+        rows = 0
+        for hour in await filling.fetch("SELECT DISTINCT date_trunc('hour', bucket) AS start FROM courses ORDER BY 1"):
+            done: str = await filling.execute(QUARTERS, organization, SHAPES, hour["start"])
+            rows += int(done.rsplit(maxsplit=1)[-1])
+    return rows
 
 
 async def size_of(conn: asyncpg.Connection) -> int:
