@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -39,11 +40,11 @@ WHOLE_PERCENT = 99.5
 ONE_PERCENT = Decimal("0.01")
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    START: ("timestamp", "time", "interval_start"),
-    "imported_kwh": ("import_kwh", "import", "units"),
-    "exported_kwh": ("export_kwh", "export"),
-    "consumed_kwh": ("consumption_kwh", "consumption"),
-    "generated_kwh": ("generation_kwh", "generation", "solar_kwh"),
+    START: ("timestamp", "time", "interval_start", "datetime", "date_time", "start_time", "period_start"),
+    "imported_kwh": ("import_kwh", "import", "imported", "units", "grid_import_kwh"),
+    "exported_kwh": ("export_kwh", "export", "exported", "grid_export_kwh"),
+    "consumed_kwh": ("consumption_kwh", "consumption", "consumed", "load_kwh"),
+    "generated_kwh": ("generation_kwh", "generation", "generated", "solar_kwh", "pv_kwh"),
 }
 """Column of the intervals -> its other names."""
 
@@ -86,7 +87,7 @@ def _csv_of(rows: Iterable[CaseInterval]) -> str:
 
 def _with_known_header(text: str) -> str:
     header, _, rest = text.removeprefix("\ufeff").lstrip().partition("\n")
-    names = (name.strip().strip('"').lower() for name in header.split(","))
+    names = (re.sub(r"\W+", "_", name.lower()).strip("_") for name in header.split(","))
     return ",".join(_COLUMN_OF.get(name, name) for name in names) + "\n" + rest
 
 

@@ -1,32 +1,50 @@
 """Other names of the case's fields: what people, bills and the database call the same thing."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from cloud.billing.case_file.parts import month_entry, one_of_month, period_parts, sum_of_parts
 from cloud.billing.case_file.problems import CaseError, shown, unknown_name
 from cloud.billing.schemas.tariffs import TariffRates
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
-    "disco_provider": ("disco", "company"),
+    "disco_provider": ("disco", "company", "distribution_company"),
     "category": ("tariff_category", "tariff_code"),
     "tariff": ("tariff_plan",),
-    "sanctioned_load_kw": ("sanctioned_load", "load_kw"),
+    "sanctioned_load_kw": ("sanctioned_load", "load_kw", "sanctioned_kw"),
     "phases": ("phase",),
     "province": ("state",),
-    "period_start": ("first_day", "from"),
-    "period_end": ("last_day", "to"),
+    "period_start": ("first_day", "from", "start_date", "from_date", "billing_period_start"),
+    "period_end": ("last_day", "to", "end_date", "to_date", "billing_period_end"),
     "reading_date": ("current_reading_date",),
     "bill_month": ("billing_month", "month"),
-    "units": ("imported_kwh", "units_kwh", "import_kwh", "units_consumed", "energy_imported_kwh"),
+    "units": (
+        "imported_kwh",
+        "units_kwh",
+        "import_kwh",
+        "units_consumed",
+        "energy_imported_kwh",
+        "total_units",
+        "units_imported",
+        "grid_import_kwh",
+    ),
     "peak_units": ("imported_peak_kwh", "peak_kwh"),
     "off_peak_units": ("offpeak_units", "off_peak_kwh", "imported_off_peak_kwh"),
     "interval_csv": ("intervals_csv", "csv"),
     "time_zone": ("timezone",),
     "max_demand_kw": ("mdi_kw", "mdi", "maximum_demand_kw"),
     "demand_history_kw": ("mdi_history", "mdi_history_kw"),
-    "history": ("units_history", "billed_units"),
+    "history": ("units_history", "billed_units", "consumption_history", "monthly_units"),
     "history_without_solar": ("units_history_without_solar",),
-    "exported_kwh": ("export_kwh", "exported_units", "export_units", "energy_exported_kwh"),
+    "exported_kwh": (
+        "export_kwh",
+        "exported_units",
+        "export_units",
+        "energy_exported_kwh",
+        "units_exported",
+        "grid_export_kwh",
+    ),
     "exported_peak_kwh": ("export_peak_kwh", "exported_peak_units"),
     "consumed_kwh": ("consumption_kwh", "energy_consumed_kwh"),
     "consumed_peak_kwh": ("consumption_peak_kwh",),
@@ -35,7 +53,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "contract_date": ("net_metering_since", "installation_date"),
     "surplus_kwh_brought_forward": ("ledger_kwh", "surplus_kwh", "credit_units"),
     "surplus_peak_kwh_brought_forward": ("ledger_peak_kwh",),
-    "active_taxpayer": ("taxpayer_status", "taxpayer", "filer"),
+    "active_taxpayer": ("taxpayer_status", "taxpayer", "filer", "is_filer"),
     "protected": ("is_protected",),
     "rates_override": ("overrides", "rate_overrides"),
     "note": ("name", "comment", "reference", "description", "title"),
@@ -53,10 +71,8 @@ def _spread_period(document: dict[str, Any]) -> None:
     period = document.pop("period", None)
     if period is None:
         return
-    if not isinstance(period, Mapping):
-        raise CaseError("period", f'period is {shown(period)}; write {{"start": "2026-05-24", "end": "2026-06-23"}}')
     names = {"start": "period_start", "end": "period_end"}
-    for key, value in period.items():
+    for key, value in period_parts(period).items():
         field = names.get(key) or _FIELD_OF.get(key, key)
         if field not in {"period_start", "period_end"}:
             raise CaseError(f"period.{key}", f"period.{key} is not a field of a period; write start and end")
@@ -84,19 +100,33 @@ def _spread_units(document: dict[str, Any]) -> None:
         _put(document, names[key], value, written=f"units.{key}")
 
 
+def _spread_exports(document: dict[str, Any]) -> None:
+    exported = document.get("exported_kwh")
+    if not isinstance(exported, Mapping):
+        return
+    for key in exported:
+        if key not in {"peak", "off_peak", "offpeak"}:
+            words = f"exported_kwh.{key} is not a part of the units; write peak and off_peak"
+            raise CaseError(f"exported_kwh.{key}", words)
+    whole = sum_of_parts(exported)
+    if whole is None:
+        words = f"exported_kwh is {shown(exported)}; write peak and off_peak in it, as numbers"
+        raise CaseError("exported_kwh", words)
+    document["exported_kwh"] = whole[0]
+    _put(document, "exported_peak_kwh", whole[1], written="exported_kwh.peak")
+
+
 def _by_month(value: object) -> object:
     """A list of months as an object by month; anything else as it is."""
-    if not isinstance(value, list) or not value or not all(_is_month_entry(entry) for entry in value):
+    if isinstance(value, Mapping):
+        return {month: one_of_month(entry) for month, entry in value.items()}
+    entries = [month_entry(entry) for entry in value] if isinstance(value, list) else []
+    if not entries or None in entries:
         return value
     result: dict[str, Any] = {}
-    for entry in value:
-        month, number = entry["month"], next(entry[name] for name in entry if name != "month")
-        _put(result, str(month), number, written=f"a second entry of {month}")
+    for month, number in (entry for entry in entries if entry is not None):
+        _put(result, month, number, written=f"a second entry of {month}")
     return result
-
-
-def _is_month_entry(entry: object) -> bool:
-    return isinstance(entry, Mapping) and "month" in entry and len(entry) == 2
 
 
 def _with_rates(tariff: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,6 +152,14 @@ def _spread_tariff(document: dict[str, Any]) -> None:
         raise CaseError("rates", "rates stands beside a tariff; keep one of them (the rates may stand in tariff.rates)")
 
 
+def _as_written_here(name: str, known: frozenset[str] | set[str]) -> str:
+    """`Sanctioned Load kW` and `sanctionedLoadKw` are `sanctioned_load_kw`; a name that this makes no field stays as it is."""
+    if name in known:
+        return name
+    plain = re.sub(r"[\s\-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())).lower()
+    return plain if plain in known else name
+
+
 def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """The case with each field under its own name; a field that is null counts as not given.
 
@@ -134,7 +172,8 @@ def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, A
     """
     every = (known - {"tariff_name"}) | set(_FIELD_OF) | {PERIOD}
     result: dict[str, Any] = {}
-    for written, value in document.items():
+    for said, value in document.items():
+        written = _as_written_here(said, every)
         if written.startswith("_") or value is None:
             continue  # a comment, or a field left empty
         if written not in every:
@@ -142,6 +181,7 @@ def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, A
         _put(result, _FIELD_OF.get(written, written), value, written=written)
     _spread_period(result)
     _spread_units(result)
+    _spread_exports(result)
     _spread_tariff(result)
     for name in MONTHLY & result.keys():
         result[name] = _by_month(result[name])
@@ -150,7 +190,6 @@ def canonical(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, A
 
 def written_name(field: str, document: Mapping[str, Any]) -> str:
     """How the document calls a field."""
-    if field in document:
-        return field
-    others = (*ALIASES.get(field, ()), *({"tariff_name": ("tariff", "tariff_plan")}.get(field, ())))
-    return next((other for other in others if other in document), field)
+    others = (field, *ALIASES.get(field, ()), *({"tariff_name": ("tariff", "tariff_plan")}.get(field, ())))
+    said = {_as_written_here(name, frozenset(others)): name for name in document}
+    return next((said[other] for other in others if other in said), field)

@@ -35,6 +35,17 @@ def _number(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON brought
     return value
 
 
+_PHASES = {"1": 1, "one": 1, "single": 1, "3": 3, "three": 3}
+
+
+def _phases(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON brought
+    """`single`, `1-phase`, `three phase`, 3.0; what says neither 1 nor 3 is left for the field to refuse."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        return str(value)
+    word = str(value).strip().lower().removesuffix("phase").rstrip(" -_")
+    return _PHASES.get(word.removesuffix(".0"), value)
+
+
 _EXAMPLE_NUMBER = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]})
 Number = Annotated[DecimalText, BeforeValidator(_number), Field(max_digits=30, decimal_places=15), _EXAMPLE_NUMBER]
 """A JSON number or the same as text; digits are kept as they are written."""
@@ -218,7 +229,7 @@ class CaseFile(_Strict):
     installed_capacity_kw: Amount | None = _describe(
         "Of the solar system: net billing allows as much as the sanctioned load."
     )
-    phases: Literal[1, 3] | None = _describe("Phases of the connection.")
+    phases: Annotated[Literal[1, 3], BeforeValidator(_phases)] | None = _describe("Phases of the connection.")
     province: Text | None = _describe("Decides the electricity duty; without it from the company's area.")
     period_start: CaseDay | None = _describe("First day: the day after the previous reading.")
     period_end: CaseDay | None = _describe("Last day: the day of the reading.")

@@ -1,5 +1,6 @@
 """What people call companies, tariffs, schemes and standings, and what they are called here."""
 
+import re
 from decimal import Decimal
 from enum import StrEnum
 
@@ -37,6 +38,18 @@ _DISCOS: dict[str, DiscoProvider] = {
     "kesc": DiscoProvider.KELECTRIC,
     "karachielectric": DiscoProvider.KELECTRIC,
     "kelectriclimited": DiscoProvider.KELECTRIC,
+    "karachielectricsupplycompany": DiscoProvider.KELECTRIC,
+    "lahoreelectricsupplycompany": DiscoProvider.LESCO,
+    "faisalabadelectricsupplycompany": DiscoProvider.FESCO,
+    "islamabadelectricsupplycompany": DiscoProvider.IESCO,
+    "gujranwalaelectricpowercompany": DiscoProvider.GEPCO,
+    "multanelectricpowercompany": DiscoProvider.MEPCO,
+    "peshawarelectricsupplycompany": DiscoProvider.PESCO,
+    "hyderabadelectricsupplycompany": DiscoProvider.HESCO,
+    "sukkurelectricpowercompany": DiscoProvider.SEPCO,
+    "quettaelectricsupplycompany": DiscoProvider.QESCO,
+    "tribalareaselectricsupplycompany": DiscoProvider.TESCO,
+    "hazaraelectricsupplycompany": DiscoProvider.HAZECO,
 }
 
 _CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -62,20 +75,43 @@ _CATEGORIES: dict[str, tuple[str, ...]] = {
     "agricultural_tube_well": ("D", "D-1", "D-2", "agricultural"),
     "electric_vehicle": ("EV",),
 }
-_CATEGORY_OF = {key_of(word): code for code, words in _CATEGORIES.items() for word in (code, *words)}
+_HOMES = ("A-1", "A-1(a)", "home", "residential", "domestic")
+_SPOKEN: dict[str, tuple[str, ...]] = {
+    **{
+        f"residential_{status}": tuple(
+            phrase for home in _HOMES for word in words for phrase in (f"{home} {word}", f"{word} {home}")
+        )
+        for status, words in {
+            "unprotected": ("un-protected", "non-protected"),
+            "protected": ("protected",),
+            "lifeline": ("lifeline",),
+        }.items()
+    },
+    "residential_tou": tuple(f"{home} {word}" for home in (*_HOMES, "A-1(b)") for word in ("ToU", "time of use")),
+    "tou_commercial": tuple(f"{shop} {word}" for shop in ("A-2(c)", "commercial") for word in ("ToU", "time of use")),
+    **{f"industrial_b{size}": (f"B-{size} ToU", f"industrial B-{size}") for size in (1, 2, 3, 4)},
+}
+"""A supply and what distinguishes it, in either order."""
+_PRINTED_SUFFIX = re.compile(r"(?<=\w)\s*\(\d{2}\)\s*T?$", re.IGNORECASE)
+"""What bills print behind a tariff's code: `A-1a(01)`, `A-1b(03)T`."""
+_CATEGORY_OF = {key_of(phrase): code for code, phrases in _SPOKEN.items() for phrase in phrases} | {
+    key_of(word): code for code, words in _CATEGORIES.items() for word in (code, *words)
+}
 
 _SCHEMES: dict[str, ExportScheme] = {
     "none": ExportScheme.NONE,
     "no": ExportScheme.NONE,
+    "noexport": ExportScheme.NONE,
     "netmetering": ExportScheme.NET_METERING_2015,
     "netmetering2015": ExportScheme.NET_METERING_2015,
     "netbilling": ExportScheme.NET_BILLING_2026,
     "netbilling2026": ExportScheme.NET_BILLING_2026,
 }
 _STANDINGS: dict[str, bool] = {
-    **dict.fromkeys(("active", "filer", "atl", "yes", "true", "activetaxpayer"), True),
-    **dict.fromkeys(("inactive", "nonfiler", "notactive", "nonatl", "no", "false", "none"), False),
+    **dict.fromkeys(("active", "filer", "atl", "yes", "y", "true", "activetaxpayer"), True),
+    **dict.fromkeys(("inactive", "nonfiler", "notactive", "nonatl", "no", "n", "false", "none"), False),
 }
+_LIMITED = re.compile(r"(?<=company)(?:limited|ltd)$")
 PROVINCES = ("punjab", "sindh", "khyber_pakhtunkhwa", "balochistan", "islamabad")
 
 
@@ -84,13 +120,19 @@ def category_names() -> list[str]:
     return [f"{code} ({words[0]})" if words else code for code, words in _CATEGORIES.items() if code not in set(Family)]
 
 
+def _named_inside(words: str) -> DiscoProvider | None:
+    """The company whose short name stands among other words, `Lahore (LESCO)`; None where several do, or none."""
+    found = {_DISCOS[key] for word in re.split(r"[^\w\-]+", words) if (key := key_of(word)) in _DISCOS}
+    return found.pop() if len(found) == 1 else None
+
+
 def disco_of(words: str) -> DiscoProvider:
     """The company.
 
     Raises:
         CaseError: if the name is not known.
     """
-    found = _DISCOS.get(key_of(words))
+    found = _DISCOS.get(_LIMITED.sub("", key_of(words))) or _named_inside(words)
     if found is None:
         near = nearest(key_of(words), _DISCOS, count=1)
         hint = f" (did you mean {_DISCOS[near[0]].value}?)" if near else ""
@@ -108,7 +150,7 @@ def category_of(words: str, *, field: str = "category") -> str:
     Raises:
         CaseError: if the name is not known.
     """
-    found = _CATEGORY_OF.get(key_of(words))
+    found = _CATEGORY_OF.get(key_of(words)) or _CATEGORY_OF.get(key_of(_PRINTED_SUFFIX.sub("", words)))
     if found is None:
         near = nearest(key_of(words), _CATEGORY_OF, count=1)
         hint = f" (did you mean {_CATEGORY_OF[near[0]]}?)" if near else ""
@@ -151,7 +193,8 @@ def province_code(words: str) -> str:
     Raises:
         CaseError: if the name is not known.
     """
-    found = province_of(words.replace("_", " ").replace("-", " "), "")
+    plain = re.sub(r"[\s_\-]+", " ", words.lower()).removesuffix(" province")
+    found = province_of(plain, "")
     if found is None:
         raise CaseError("province", f"province is {shown(words)}; write one of {', '.join(PROVINCES)}")
     return found
