@@ -92,9 +92,14 @@ async def make_homes(hub: Hub, db: Database, count: int) -> int:
             AFTER.date(),
         )
         await filling.execute("SET maintenance_work_mem = '512MB'")
+        # One checkpoint after the filling, not one for each GB of it.
+        await filling.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+        await filling.execute("SELECT pg_reload_conf()")
         async with without_indexes(filling, "telemetry_quarter_hour"):
             rows = await asyncio.gather(*(_fill(hub, organization, first, last) for first, last in pairwise(PARTS)))
         await filling.execute("VACUUM (ANALYZE)", timeout=600)
+        await filling.execute("ALTER SYSTEM RESET max_wal_size")
+        await filling.execute("SELECT pg_reload_conf()")
         await filling.execute("CHECKPOINT", timeout=300)
     return sum(rows)
 
