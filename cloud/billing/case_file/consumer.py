@@ -12,6 +12,7 @@ from cloud.billing.case_file.words import (
     B1_KW,
     B2_KW,
     COMMERCIAL_TOU_KW,
+    IMPORTED,
     Family,
     category_of,
     disco_of,
@@ -166,7 +167,7 @@ def _category(case: CaseFile, *, says_peak: bool, home: Home) -> tuple[str, _War
     return (_decided(code, case, says_peak=says_peak, home=home)[0] if code in set(Family) else code), ()
 
 
-def _scheme(case: CaseFile, exported: Decimal) -> tuple[ExportScheme, _Warnings]:
+def _scheme(case: CaseFile, exported: Decimal, *, category: str) -> tuple[ExportScheme, _Warnings]:
     if case.export_scheme is not None:
         return scheme_of(case.export_scheme), ()
     if case.contract_date is not None:
@@ -174,7 +175,8 @@ def _scheme(case: CaseFile, exported: Decimal) -> tuple[ExportScheme, _Warnings]
         scheme = ExportScheme.NET_BILLING_2026 if is_new else ExportScheme.NET_METERING_2015
         message = f"Exports are counted by {scheme.value}, from contract_date {case.contract_date}."
         return scheme, (BillWarning("export_scheme_assumed", message),)
-    if exported:
+    # A tariff by month and hour says itself how exports count.
+    if exported and category != IMPORTED and not case.has_own_schedule:
         raise CaseError(
             "export_scheme",
             f"export_scheme is missing while {number_text(exported)} kWh were exported; write net_metering_2015 (contracts before "
@@ -204,7 +206,7 @@ def consumer_of(case: CaseFile, *, period: CasePeriod, energy: CaseEnergy) -> Co
     category, of_history = _category(case, says_peak=energy.says_peak, home=home)
     bought = {**case.history, **case.history_without_solar}
     dark = _home_of(case, energy.consumed_kwh, history=bought, period=period)
-    scheme, of_scheme = _scheme(case, energy.exported_kwh)
+    scheme, of_scheme = _scheme(case, energy.exported_kwh, category=category)
     province = None if case.province is None else province_code(case.province)
     return Consumer(
         disco=disco,

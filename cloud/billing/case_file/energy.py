@@ -22,6 +22,7 @@ from cloud.billing.rules.metering.intervals import (
 )
 from cloud.billing.rules.model import BillWarning
 from cloud.billing.rules.money import ZERO, number_text
+from cloud.billing.rules.scheduled.case import EXPORT, IMPORT, flow_sums
 from shared.periods import day_of, zone_of
 
 NOT_MEASURED = PeriodEnergy(
@@ -127,11 +128,18 @@ def covered_days(rows: tuple[Interval, ...], case: CaseFile) -> tuple[date, date
     return day_of(rows[0].start, zone), day_of(rows[-1].end - timedelta(seconds=1), zone)
 
 
+def _without_peak_hours(found: IntervalEnergy) -> IntervalEnergy:
+    """Without a company there are none."""
+    energy = replace(found.energy, imported_peak_kwh=None, exported_peak_kwh=None, consumed_peak_kwh=None)
+    return IntervalEnergy(energy, ())
+
+
 def _measured(case: CaseFile, rows: tuple[Interval, ...], period: CasePeriod, disco: str) -> IntervalEnergy:
     zone = zone_of(case.time_zone)
     window = period_window(period.first, period.last, zone)
     try:
-        return interval_energy(rows, window=window, zone=zone, disco_provider=disco)
+        found = interval_energy(rows, window=window, zone=zone, disco_provider=disco)
+        return found if disco else _without_peak_hours(found)
     except IntervalError as error:
         raise CaseError("interval_csv", f"intervals: {error}") from error
 
@@ -228,11 +236,14 @@ def _consumption(case: CaseFile, measured: PeriodEnergy, told: PeriodEnergy) -> 
 
 def _told(case: CaseFile, measured: PeriodEnergy) -> PeriodEnergy:
     units, peak = _divided(case)
+    by_period = flow_sums(case.schedule_units)
+    if units is None and measured.imported_kwh is None and case.schedule_units:
+        units = by_period[IMPORT]
     if units is None:
         units, peak = measured.imported_kwh, measured.imported_peak_kwh
     if units is None:
         raise CaseError("units", "units is missing; give units, peak_units with off_peak_units, or interval_csv")
-    exported = case.exported_kwh if case.given("exported_kwh") else measured.exported_kwh or ZERO
+    exported = case.exported_kwh if case.given("exported_kwh") else measured.exported_kwh or by_period[EXPORT]
     exported_peak = _first(case.exported_peak_kwh, measured.exported_peak_kwh, ZERO) or ZERO
     return replace(
         NOT_MEASURED,
@@ -259,7 +270,7 @@ def energy_of(
     Raises:
         CaseError: if no units are known, or parts are larger than their whole.
     """
-    if intervals is not None and disco is None:
+    if intervals is not None and disco is None and not case.has_own_schedule:
         raise CaseError("disco_provider", "disco_provider is missing; it decides the peak hours of the intervals")
     measured = None if intervals is None else _measured(case, intervals, period, disco or "")
     energy = NOT_MEASURED if measured is None else measured.energy

@@ -10,13 +10,16 @@ from cloud.billing.case_file.energy import CaseEnergy, covered_days, energy_of, 
 from cloud.billing.case_file.overrides import alike_everywhere, long_records, replaced, short_records
 from cloud.billing.case_file.period import CasePeriod, period_of
 from cloud.billing.case_file.problems import CaseError, shown
+from cloud.billing.case_file.scheduled import ScheduledEnergy, scheduled_energy
 from cloud.billing.case_file.shape import CaseFile
 from cloud.billing.case_file.tariffs import OnFile, Version, joined, of_catalogue, versions_for
 from cloud.billing.catalogue import Catalogue
 from cloud.billing.rules.errors import MissingInputError
+from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, Adjustment, BillingCase, BillWarning
 from cloud.billing.rules.month import Month
-from cloud.billing.rules.simulation import case_json, inputs_json, simulate
+from cloud.billing.rules.scheduled.records import schedule_of
+from cloud.billing.rules.simulation import inputs_json, simulate
 
 MONTH_DAYS = range(25, 36)
 """Days between two readings of a meter, as the companies bill them."""
@@ -30,6 +33,7 @@ class Understood:
     period: CasePeriod
     energy: CaseEnergy
     consumer: Consumer
+    intervals: tuple[Interval, ...] | None = None
 
 
 def _months(units: Mapping[str, Decimal]) -> dict[Month, Decimal]:
@@ -56,7 +60,7 @@ def understand(case: CaseFile, *, csv_text: str | None = None) -> Understood:
     disco = disco_of_case(case)
     energy = energy_of(case, period=period, intervals=rows, disco=None if disco is None else disco.value)
     consumer = consumer_of(case, period=period, energy=energy)
-    return Understood(case, period, energy, consumer)
+    return Understood(case, period, energy, consumer, rows)
 
 
 def _billing_case(known: Understood) -> BillingCase:
@@ -116,19 +120,42 @@ def _without_solar(known: Understood, on_file: OnFile) -> list[dict[str, Any]] |
     return [version.record() for version in joined(on_file.without_solar, known.period)]
 
 
+def _by_periods(known: Understood, versions: Sequence[Version]) -> ScheduledEnergy | None:
+    """The case's units by the periods of its tariff; None for a tariff without such."""
+    record, file = versions[-1].rates.get("schedule"), known.case
+    if record is not None:
+        return scheduled_energy(
+            file, schedule_of(record), _billing_case(known), energy=known.energy, rows=known.intervals
+        )
+    for name in ("schedule_units", "schedule_demand_kw"):
+        if getattr(file, name):
+            words = f"{name} is given, but {versions[-1].code} is no tariff by month and hour (rates.schedule); leave it out"
+            raise CaseError(name, words)
+    return None
+
+
 def _inputs(
-    known: Understood, versions: Sequence[Version], *, on_file: OnFile, of_tariff: Sequence[BillWarning]
+    known: Understood,
+    versions: Sequence[Version],
+    *,
+    on_file: OnFile,
+    of_tariff: Sequence[BillWarning],
+    divided: ScheduledEnergy | None,
 ) -> dict[str, Any]:
     case, energy = known.case, known.energy
     warnings = (*known.consumer.warnings, *of_tariff, *energy.warnings, *_period_warnings(known))
+    own = None if divided is None else divided.metered
+    warnings += () if divided is None else divided.warnings
     first, *later = (version.record() for version in versions)
     return inputs_json(
         plan_record=first,
         later_versions=later,
-        case=_billing_case(known),
+        case=_billing_case(known) if own is None else own.case,
         adjustments=_adjustments(known, versions, on_file),
-        consumed_kwh=energy.consumed_kwh,
-        consumed_peak_kwh=energy.consumed_peak_kwh,
+        consumed_kwh=energy.consumed_kwh if own is None else own.consumed_kwh,
+        consumed_peak_kwh=energy.consumed_peak_kwh if own is None else None,
+        consumed_max_demand_kw=None if own is None else own.consumed_max_demand_kw,
+        consumed_by_schedule=None if own is None else (own.consumed_units, own.consumed_demand_kw),
         consumed_units={**_months(case.history), **_months(case.history_without_solar)},
         generated_kwh=energy.generated_kwh,
         co2_kg_per_kwh=case.co2_kg_per_kwh,
@@ -181,7 +208,9 @@ def price(known: Understood, on_file: OnFile) -> dict[str, Any]:
         known.case, known.consumer, period=known.period, energy=known.energy, on_file=on_file
     )
     try:
-        made = simulate(_inputs(known, versions, on_file=on_file, of_tariff=of_tariff))
+        divided = _by_periods(known, versions)
+        inputs = _inputs(known, versions, on_file=on_file, of_tariff=of_tariff, divided=divided)
+        made = simulate(inputs)
     except MissingInputError as error:
         raise _in_the_case_s_words(error) from error
     except DecimalException as error:
@@ -193,9 +222,12 @@ def price(known: Understood, on_file: OnFile) -> dict[str, Any]:
         "savings_breakdown": made.savings,
         "lines": made.lines,
         "warnings": made.warnings,
-        "assumptions": [*made.breakdown["assumptions"], *known.energy.assumptions],
+        "assumptions": [
+            *made.breakdown["assumptions"],
+            *(known.energy if divided is None else divided.metered).assumptions,
+        ],
         "tariff": _tariff_json(known, versions),
-        "case": case_json(_billing_case(known)),
+        "case": inputs["case"],
         "content_hash": made.content_hash,
     }
 

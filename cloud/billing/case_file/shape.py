@@ -63,6 +63,7 @@ CaseMonth = Annotated[
 MonthlyAmounts = Annotated[dict[CaseMonth, Amount], Field(max_length=60)]
 MonthlyRates = Annotated[dict[CaseMonth, Number], Field(max_length=60)]
 Text = Name
+ByPeriod = Annotated[dict[Name, Amount], Field(max_length=500)]
 """One line, 1 to 255 characters that an answer can show."""
 
 
@@ -256,6 +257,13 @@ class CaseFile(_Strict):
     history_without_solar: MonthlyAmounts = Field(
         default_factory=dict, description="The same, had everything been bought; without it as history."
     )
+    schedule_units: ByPeriod = Field(
+        default_factory=dict,
+        description="kWh by period of a tariff by month and hour: peak, peak/2 (its second tier), peak/export, peak/brought.",
+    )
+    schedule_demand_kw: ByPeriod = Field(
+        default_factory=dict, description="Highest demand by demand period of such a tariff."
+    )
     exported_kwh: Amount = Field(default=Decimal(0), description="kWh given to the grid.")
     exported_peak_kwh: Amount | None = _describe("Part of exported_kwh in peak hours; without it 0.")
     consumed_kwh: Amount | None = _describe("kWh used on the site; without it units + generated - exported.")
@@ -297,6 +305,12 @@ class CaseFile(_Strict):
     def inline_tariff(self) -> InlineTariff | None:
         """The tariff that is written into the case; None when it is one on file."""
         return InlineTariff(rates=self.rates) if self.rates is not None else self.tariff
+
+    @property
+    def has_own_schedule(self) -> bool:
+        """Whether the tariff that is written into the case is one by month and hour."""
+        inline = self.inline_tariff
+        return inline is not None and inline.rates.schedule is not None
 
     @property
     def csv_file(self) -> str | None:

@@ -11,6 +11,8 @@ from cloud.core.discos import DiscoProvider
 
 COMMERCIAL_TOU_KW = Decimal(5)
 """A-2(a) is for less than this."""
+IMPORTED = "imported"
+"""Category of a tariff of the Utility Rate Database."""
 B1_KW = Decimal(25)
 B2_KW = Decimal(500)
 
@@ -74,6 +76,7 @@ _CATEGORIES: dict[str, tuple[str, ...]] = {
     "bulk_supply": ("C", "C-1", "C-2", "C-3"),
     "agricultural_tube_well": ("D", "D-1", "D-2", "agricultural"),
     "electric_vehicle": ("EV",),
+    IMPORTED: ("imported tariff",),
 }
 _HOMES = ("A-1", "A-1(a)", "home", "residential", "domestic")
 _SPOKEN: dict[str, tuple[str, ...]] = {

@@ -75,6 +75,15 @@ def case_units(schedule: Schedule, use: MonthUse) -> dict[str, Decimal]:
     return {key: kwh for key, kwh in units.items() if kwh} or {schedule.energy[0].name: ZERO}
 
 
+def flow_sums(units: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What `schedule_units` add up to: `import`, `export` and `brought`."""
+    sums = {IMPORT: ZERO, EXPORT: ZERO, BROUGHT: ZERO}
+    for key, kwh in units.items():
+        last = key.rpartition("/")[2] if "/" in key else IMPORT
+        sums[last if last in {EXPORT, BROUGHT} else IMPORT] += kwh
+    return sums
+
+
 def case_demand_kw(schedule: Schedule, use: MonthUse) -> dict[str, Decimal]:
     """`schedule_demand_kw` of a month."""
     return {period.name: kw for period, kw in zip(schedule.demand, use.demand_kw, strict=True)}

@@ -1,6 +1,6 @@
 """A billing case of a scheduled tariff with the units of a meter's intervals, and the same had everything been bought."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 from zoneinfo import ZoneInfo
@@ -91,7 +91,7 @@ def _with(case: BillingCase, schedule: Schedule, use: MonthUse) -> BillingCase:
         # A part of other sums is no part of these.
         imported_peak_kwh=case.imported_peak_kwh if same else None,
         exported_peak_kwh=case.exported_peak_kwh if same else ZERO,
-        ledger_kwh=sum(brought.values(), ZERO) or case.ledger_kwh,
+        ledger_kwh=case.ledger_kwh or sum(brought.values(), ZERO),
         max_demand_kw=use.peak_kw,
         schedule_units={**case_units(schedule, use), **brought},
         schedule_demand_kw=case_demand_kw(schedule, use),
@@ -131,18 +131,17 @@ def metered(schedule: Schedule, case: BillingCase, intervals: Sequence[Interval]
     )
 
 
-def period_sums(schedule: Schedule, units: dict[str, Decimal], flow: str = "") -> dict[str, Decimal]:
-    """`schedule_units` of one flow by period alone, tiers added up; `flow` is empty, `export` or `brought`."""
+def imported_by_period(schedule: Schedule, units: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Imported units of `schedule_units` by period, tiers added up."""
     sums = dict.fromkeys((period.name for period in schedule.energy), ZERO)
     for key, kwh in units.items():
-        name, *rest = key.split("/")
-        told = rest[-1] if rest and rest[-1] in {EXPORT, BROUGHT} else ""
-        if told == flow and name in sums:
+        name, _, rest = key.partition("/")
+        if name in sums and not rest.endswith((EXPORT, BROUGHT)):
             sums[name] += kwh
     return sums
 
 
-def shared_out(total_kwh: Decimal, by_period: dict[str, Decimal]) -> dict[str, Decimal]:
+def shared_out(total_kwh: Decimal, by_period: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """A total shared out as the units of the periods are; all of it in the first period where these have none."""
     whole = sum(by_period.values(), ZERO)
     shares = {
