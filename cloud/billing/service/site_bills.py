@@ -1,7 +1,7 @@
 """Bills of sites: energy of the period, the tariff in force, the simulation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,11 +17,13 @@ from cloud.billing.rules.metering.energy import PeriodEnergy
 from cloud.billing.rules.model import DEFAULT_FCA_LAG_MONTHS, BillingCase, BillWarning, ExportScheme
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import plan_of
+from cloud.billing.rules.scheduled.metered import Metered
 from cloud.billing.rules.simulation import Simulation, inputs_json, simulate, units_of
 from cloud.billing.schemas.bills import BillIn
 from cloud.billing.schemas.tariffs import TariffOut
 from cloud.billing.service import surplus
 from cloud.billing.service.rate_book import RateBook
+from cloud.billing.service.scheduled_bills import is_scheduled, metered_site
 from cloud.billing.service.site_energy import (
     History,
     MeasuredEnergy,
@@ -76,6 +78,8 @@ class _Ask:
     scheme: ExportScheme
     today: date
     rates: RateBook
+    now: datetime
+    is_read: bool
 
     @property
     def month(self) -> Month:
@@ -254,6 +258,7 @@ async def simulate_site_bill(
     today = day_of(now, zone_of(site.timezone))
     if body.period_start > today:
         raise PeriodNotStartedError(f"The period begins on {body.period_start}, after today ({today}).")
+    is_read = measured is None
     if measured is None:
         window = window_of(site, body.period_start, body.period_end)
         measured = await measured_energy(conn, site, window, disco=disco, now=now)
@@ -262,7 +267,7 @@ async def simulate_site_bill(
         net_metering_enabled=site.configuration.net_metering_enabled,
         installed=site.configuration.installation_date,
     )
-    ask = _Ask(site, body, disco, measured, scheme, today, rates or RateBook())
+    ask = _Ask(site, body, disco, measured, scheme, today, rates or RateBook(), now, is_read)
     try:
         return await _simulated(conn, ask, configured, notes)
     except BillingError as error:
@@ -283,29 +288,56 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
     consumed_kwh, estimated = consumed_of(energy)
     without = _billed_in(ask, configured, consumed_kwh, history.without_solar)[0]
     dark = None if without == category else await _versions(conn, ask, without)
+    if is_scheduled(versions[-1]) and ask.body.export_scheme is None:
+        # Such a tariff says itself how exports count.
+        ask, notes = replace(ask, scheme=ExportScheme.NONE), ()
     brought = await surplus.brought_forward(conn, ask.site, ask.body, ask.scheme)
     case = _case(ask, history, brought)
     warnings = (*notes, *lost, *_changed(versions), *estimated, *_warnings(ask, days=case.days))
     warnings += (*history.notes, *brought.notes, *_dark_note(without, is_other=dark is not None))
+    own = await _by_periods(conn, ask, versions[-1], case)
+    warnings += () if own is None else tuple(BillWarning("schedule_assumed", words) for words in own.assumptions)
     records = _records(versions)
     inputs = inputs_json(
         plan_record=records[0],
         later_versions=records[1:],
-        case=case,
         adjustments=await ask.rates.adjustments(conn),
-        consumed_kwh=consumed_kwh,
-        consumed_peak_kwh=energy.consumed_peak_kwh,
         consumed_units=history.without_solar,
         generated_kwh=energy.generated_kwh or _ZERO,
         co2_kg_per_kwh=await ask.rates.factor(conn, "grid_electricity"),
         co2_kg_per_tree=await ask.rates.factor(conn, "tree"),
         versions_without_solar=None if dark is None else _records(dark),
-        consumed_max_demand_kw=energy.consumed_max_demand_kw,
         warnings=[{"code": warning.code, "message": warning.message} for warning in warnings],
+        **_energies(case, energy, consumed_kwh=consumed_kwh, own=own),
     )
     inputs["energy"] = energy_json(ask.measured)
     actual = not ask.is_open and not estimated and ask.measured.is_complete
     return SiteBill(versions[-1], ask.measured, consumed_kwh, inputs, simulate(inputs), actual)
+
+
+async def _by_periods(conn: AsyncConnection, ask: _Ask, version: TariffOut, case: BillingCase) -> Metered | None:
+    """The readings by the periods of a tariff by month and hour; None for another one, and for units that are not those of readings."""
+    if not ask.is_read or not is_scheduled(version):
+        return None
+    return await metered_site(conn, ask.site, version, case, now=ask.now)
+
+
+def _energies(case: BillingCase, energy: PeriodEnergy, *, consumed_kwh: Decimal, own: Metered | None) -> dict[str, Any]:
+    """The case and what would have been bought without solar, as a simulation's inputs name them."""
+    if own is None:
+        return {
+            "case": case,
+            "consumed_kwh": consumed_kwh,
+            "consumed_peak_kwh": energy.consumed_peak_kwh,
+            "consumed_max_demand_kw": energy.consumed_max_demand_kw,
+        }
+    return {
+        "case": own.case,
+        "consumed_kwh": own.consumed_kwh,
+        "consumed_peak_kwh": None,
+        "consumed_max_demand_kw": own.consumed_max_demand_kw,
+        "consumed_by_schedule": (own.consumed_units, own.consumed_demand_kw),
+    }
 
 
 def _billed_in(
