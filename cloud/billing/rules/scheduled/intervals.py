@@ -8,7 +8,6 @@ import numpy as np
 
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.metering.intervals import Interval
-from cloud.billing.rules.month import Month
 from cloud.billing.rules.scheduled.bill import ScheduledBills, Terms, price_months
 from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule, TierSplit
 from cloud.billing.rules.scheduled.use import Calendar, aggregate, intervals_calendar
@@ -72,18 +71,6 @@ def _use(schedule: Schedule, calendar: Calendar, intervals: Sequence[Interval], 
         imported_kwh=_flow(intervals, bought, zone=zone),
         exported_kwh=_flow(intervals, sold, zone=zone) if two_meters or _is_told(intervals, sold) else None,
     )
-
-
-def interval_use(schedule: Schedule, intervals: Sequence[Interval], *, zone: ZoneInfo, bill_month: Month) -> MonthUse:
-    """What the intervals of one bill add up to; each is in the hours of its own calendar month.
-
-    Raises:
-        BillingError: if there is none, one is missing or was not measured.
-    """
-    if not intervals:
-        raise BillingError(f"no interval is of the bill of {bill_month}; give the period's own")
-    calendar = intervals_calendar(intervals, zone=zone, bill_month=bill_month)
-    return _use(schedule, calendar, intervals, zone)[0]
 
 
 def price_intervals(
