@@ -3,9 +3,10 @@
 Series come as one row of arrays for each line: a point then costs a tenth of what a row of its own would.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from cloud.telemetry.repository.rollups import DAYS, HOURS, MONTHS, Level
 from cloud.telemetry.rules.channels import Stretch
 from cloud.telemetry.rules.facts import Flow
 from cloud.telemetry.rules.series import GaugeColumns, Resolution
+from shared.enums import DeviceType
 from shared.periods import Window
 from shared.readings import Value
 
@@ -322,7 +324,22 @@ async def newest_values(conn: AsyncConnection, site_id: UUID) -> list[asyncpg.Re
     """The newest values of each device, by type and name; `asked_at` is when that was, `received_at` when they came in."""
     pg = await asyncpg_of(conn)
     records: list[asyncpg.Record] = await pg.fetch(NEWEST, site_id)
-    return records
+    # Here and not in the database, for which a thousand devices are three times as much work.
+    return sorted(records, key=_by_type_and_name)
+
+
+def columns_of(records: Sequence[asyncpg.Record], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """These columns of each record: by their places, since a name would be looked up anew in every record."""
+    places = list(records[0].keys()) if records else list(names)
+    return map(itemgetter(*map(places.index, names)), records)
+
+
+_TYPES = {kind.value: place for place, kind in enumerate(DeviceType)}
+
+
+def _by_type_and_name(record: asyncpg.Record) -> tuple[int, str, str]:
+    device_id, name, device_type = record[:3]
+    return _TYPES[device_type], name, device_id
 
 
 # Identifiers and types as text: they go into an answer as they are.
@@ -333,5 +350,5 @@ SELECT s.device_id::text AS device_id, d.name, d.device_type::text AS device_typ
     s.current_power_kw AS power_kw, s.battery_soc_percent, s.operating_state, s.quality,
     s.pv_power_kw, s.grid_power_kw, s.battery_power_kw, s.load_power_kw, s.energy_today_kwh, s.received_at, now() AS asked_at
 FROM device_telemetry_snapshot s JOIN devices d ON d.site_id = s.site_id AND d.id = s.device_id
-WHERE s.site_id = $1 ORDER BY d.device_type, d.name, s.device_id
+WHERE s.site_id = $1
 """

@@ -64,21 +64,22 @@ def flows_of(devices: Sequence[Newest], day: Window) -> Flows:
         [device for device in fresh if device.device_type == kind]
         for kind in (DeviceType.INVERTER, DeviceType.METER, DeviceType.BATTERY)
     )
-    pv = _sum(one.power_kw if one.pv_power_kw is None else one.pv_power_kw for one in inverters)
-    grid = _first(_sum(one.grid_power_kw for one in group) for group in (meters, inverters))
-    battery = _first(_sum(one.battery_power_kw for one in group) for group in (batteries, inverters))
+    pv = _sum([one.power_kw if one.pv_power_kw is None else one.pv_power_kw for one in inverters])
+    grid = _first(_sum([one.grid_power_kw for one in group]) for group in (meters, inverters))
+    battery = _first(_sum([one.battery_power_kw for one in group]) for group in (batteries, inverters))
     balance = None if pv is None or grid is None else pv + grid + (battery or 0.0)
-    metered, told = (_sum(one.load_power_kw for one in group) for group in (meters, inverters))
+    metered, told = (_sum([one.load_power_kw for one in group]) for group in (meters, inverters))
+    charge = _first(_mean([one.battery_soc_percent for one in group]) for group in (batteries, inverters))
+    since, until, inverter = day.start, day.end, DeviceType.INVERTER.value
+    energies = [one.energy_today_kwh for one in devices if one.device_type == inverter and since <= one.at < until]
     moments = [device.at for device in fresh]
     return Flows(
         pv_power_kw=pv,
         grid_power_kw=grid,
         battery_power_kw=battery,
         load_power_kw=_first((metered, balance, told)),
-        battery_soc_percent=_first(_mean(one.battery_soc_percent for one in group) for group in (batteries, inverters)),
-        energy_today_kwh=_sum(
-            one.energy_today_kwh for one in devices if one.device_type == DeviceType.INVERTER and one.at in day
-        ),
+        battery_soc_percent=charge,
+        energy_today_kwh=_sum(energies),
         devices_reporting=len(fresh),
         devices_stale=len(devices) - len(fresh),
         oldest_reading_at=min(moments, default=None),
@@ -86,17 +87,13 @@ def flows_of(devices: Sequence[Newest], day: Window) -> Flows:
     )
 
 
-def _known(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = _known(values)
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = _known(values)
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
