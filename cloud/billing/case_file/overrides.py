@@ -5,18 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import reduce
 
 from cloud.billing.case_file.consumer import Consumer
 from cloud.billing.case_file.period import CasePeriod
 from cloud.billing.case_file.problems import CaseError
 from cloud.billing.case_file.shape import CaseAdjustment, CaseFile
-from cloud.billing.case_file.words import PROVINCES, category_of, disco_of, province_code
+from cloud.billing.case_file.words import category_of, disco_of, province_code
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, Band, RateStatus
 from cloud.billing.rules.month import Month
 from cloud.billing.rules.records import adjustment_of
-from cloud.billing.rules.stretches import least_trusted
 
 GIVEN = "given in the case"
 _ONE_DAY = timedelta(days=1)
@@ -129,23 +127,3 @@ def replaced(on_file: Iterable[Adjustment], given: Sequence[Adjustment], consume
             result = [left for record in result for left in _without(record, other)]
         result.append(other)
     return tuple(result)
-
-
-def alike_everywhere(records: Iterable[Adjustment], *, day: date) -> tuple[Adjustment, ...]:
-    """The electricity duty of a consumer whose province is not known, where it is the same in all of them.
-
-    Args:
-        records: all dated records of the case.
-        day: last of the period; its duty is the period's.
-
-    Returns:
-        One record for every province; none when a province has no record, or another rate or scope than the others.
-    """
-    duties = [record for record in records if record.kind is AdjustmentKind.DUTY and record.covers(day)]
-    covered = {province for record in duties for province in record.provinces}
-    scopes = {(r.rate, r.bands, r.disco_providers, r.categories, r.excluded_categories) for r in duties}
-    if not covered.issuperset(PROVINCES) or len(scopes) != 1:
-        return ()
-    status = reduce(least_trusted, (record.status for record in duties))
-    source = f"the same in every province on record: {'; '.join(dict.fromkeys(record.source for record in duties))}"
-    return (replace(duties[0], provinces=frozenset(), status=status, source=source),)

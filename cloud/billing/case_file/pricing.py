@@ -7,7 +7,7 @@ from typing import Any
 
 from cloud.billing.case_file.consumer import Consumer, consumer_of, disco_of_case
 from cloud.billing.case_file.energy import CaseEnergy, covered_days, energy_of, read_intervals
-from cloud.billing.case_file.overrides import alike_everywhere, long_records, replaced, short_records
+from cloud.billing.case_file.overrides import long_records, replaced, short_records
 from cloud.billing.case_file.period import CasePeriod, period_of
 from cloud.billing.case_file.problems import CaseError, shown
 from cloud.billing.case_file.scheduled import ScheduledEnergy, scheduled_energy
@@ -97,10 +97,7 @@ def _adjustments(known: Understood, versions: Sequence[Version], on_file: OnFile
     lag = versions[-1].rates.get("fca_lag_months")
     fuel_month = known.period.bill_month.back(DEFAULT_FCA_LAG_MONTHS if lag is None else int(lag))
     given = (*long_records(case), *short_records(case, known.period, fuel_month=fuel_month))
-    records = replaced(on_file.adjustments if uses_file else (), given, known.consumer)
-    if known.consumer.province is not None:
-        return records
-    return (*records, *alike_everywhere(records, day=known.period.last))
+    return replaced(on_file.adjustments if uses_file else (), given, known.consumer)
 
 
 def _period_warnings(known: Understood) -> tuple[BillWarning, ...]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from cloud.billing.case_file.problems import CaseError, nearest, shown
 from cloud.billing.rules.consumer import province_of
 from cloud.billing.rules.model import ExportScheme
+from cloud.billing.rules.provinces import PROVINCES
 from cloud.core.discos import DiscoProvider
 
 COMMERCIAL_TOU_KW = Decimal(5)
@@ -115,7 +116,6 @@ _STANDINGS: dict[str, bool] = {
     **dict.fromkeys(("inactive", "nonfiler", "notactive", "nonatl", "no", "n", "false", "none"), False),
 }
 _LIMITED = re.compile(r"(?<=company)(?:limited|ltd)$")
-PROVINCES = ("punjab", "sindh", "khyber_pakhtunkhwa", "balochistan", "islamabad")
 
 
 def category_names() -> list[str]:

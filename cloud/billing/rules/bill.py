@@ -29,6 +29,7 @@ from cloud.billing.rules.model import (
     SlabPortion,
 )
 from cloud.billing.rules.money import ZERO, number_text
+from cloud.billing.rules.provinces import wherever
 from cloud.billing.rules.scheduled.case import schedule_charges
 from cloud.billing.rules.slabs import slab_index
 from cloud.billing.rules.stretches import Share, Stretch, period_assumptions, stretches_of
@@ -176,7 +177,7 @@ def price_bill(plan: Plan | Sequence[Plan], case: BillingCase, adjustments: Sequ
         RateUnknownError: if a rate is not on record.
         BillingError: if the case cannot be priced by the plan, or the versions leave a day of the period out.
     """
-    job = _Job(stretches_of(plan, case), case, tuple(adjustments))
+    job = _Job(stretches_of(plan, case), case, wherever(adjustments, case))
     netting = net_units(case, by_hours=any(item.plan.pricing_rule is PricingRule.TOU for item in job.stretches))
     by_schedule = any(item.plan.pricing_rule is PricingRule.SCHEDULE for item in job.stretches)
     bill = _price_schedule(job) if by_schedule else _price(job, netting)

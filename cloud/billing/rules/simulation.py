@@ -24,6 +24,7 @@ from cloud.billing.rules.model import (
 )
 from cloud.billing.rules.money import number_text
 from cloud.billing.rules.month import Month
+from cloud.billing.rules.provinces import wherever
 from cloud.billing.rules.records import adjustment_of, plan_of
 
 _DECIMALS = (
@@ -241,7 +242,7 @@ def _plan(record: Mapping[str, Any], case: BillingCase) -> Plan:
 def _adjustments_json(
     adjustments: Iterable[Adjustment], plans: Iterable[Plan], case: BillingCase
 ) -> list[dict[str, Any]]:
-    records = tuple(adjustments)
+    records = wherever(tuple(adjustments), case)
     found = {record: None for plan in plans for record in relevant_adjustments(records, plan=plan, case=case)}
     return [adjustment_json(record) for record in sorted(found, key=_order)]
 

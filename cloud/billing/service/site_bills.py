@@ -290,7 +290,7 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
     dark = None if without == category else await _versions(conn, ask, without)
     if is_scheduled(versions[-1]) and ask.body.export_scheme is None:
         # Such a tariff says itself how exports count.
-        ask, notes = replace(ask, scheme=ExportScheme.NONE), ()
+        ask, notes = replace(ask, scheme=ExportScheme.NONE), _surplus_left_out(ask.body)
     brought = await surplus.brought_forward(conn, ask.site, ask.body, ask.scheme)
     case = _case(ask, history, brought)
     warnings = (*notes, *lost, *_changed(versions), *estimated, *_warnings(ask, days=case.days))
@@ -313,6 +313,13 @@ async def _simulated(conn: AsyncConnection, ask: _Ask, configured: str, notes: t
     inputs["energy"] = energy_json(ask.measured)
     actual = not ask.is_open and not estimated and ask.measured.is_complete
     return SiteBill(versions[-1], ask.measured, consumed_kwh, inputs, simulate(inputs), actual)
+
+
+def _surplus_left_out(body: BillIn) -> tuple[BillWarning, ...]:
+    if not body.surplus_kwh_brought_forward and not body.surplus_peak_kwh_brought_forward:
+        return ()
+    message = "The tariff says itself how exports count: the surplus brought forward is left out. Name export_scheme to use it."
+    return (BillWarning("surplus_left_out", message),)
 
 
 async def _by_periods(conn: AsyncConnection, ask: _Ask, version: TariffOut, case: BillingCase) -> Metered | None:

@@ -78,3 +78,10 @@ async def test_a_site_is_billed_by_the_tariffs_hours(home: Home) -> None:
     )
     assert compared.status_code == 200, compared.text
     assert compared.json()["present_total_pkr"] == made["bill_breakdown"]["total_bill"]
+    brought = await home.api.call(
+        "POST", f"{home.bills}/simulate", home.owner, json={**SEPTEMBER, "surplus_kwh_brought_forward": "12"}
+    )
+    assert brought.status_code == 200, brought.text
+    told = {warning["code"] for warning in brought.json()["inputs"]["warnings"]}
+    assert "surplus_left_out" in told
+    assert "surplus_left_out" not in {warning["code"] for warning in made["inputs"]["warnings"]}

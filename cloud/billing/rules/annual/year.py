@@ -14,6 +14,7 @@ from cloud.billing.rules.annual.units import BillUnits, Period, decimal_units
 from cloud.billing.rules.model import Adjustment, AdjustmentKind, BillingCase, ExportScheme, ExportTerms, Plan, QtaSplit
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.month import Month
+from cloud.billing.rules.provinces import wherever
 
 _NO_UNITS = BillUnits(0, 0, 0, 0, 0)
 _USUAL_TERMS = ExportTerms()
@@ -142,7 +143,7 @@ class BillYear:
         def ruling(kind: AdjustmentKind | None, day: date = case.period_end) -> Adjustment | None:
             if kind is None:
                 return None
-            return in_force(self._by_kind.get(kind, ()), kind, plan=plan, case=case, day=day)
+            return in_force(wherever(self._by_kind.get(kind, ()), case), kind, plan=plan, case=case, day=day)
 
         def segments(kind: AdjustmentKind) -> tuple[Segment, ...]:
             return segments_of(self._by_kind.get(kind, ()), kind, plan=plan, case=case)

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from cloud.billing.case_file.overrides import alike_everywhere
 from cloud.billing.case_file.pricing import price_case
 from cloud.billing.case_file.reading import read_case
-from cloud.billing.case_file.words import PROVINCES
 from cloud.billing.catalogue import read_catalogue
-from cloud.billing.rules.model import Adjustment, AdjustmentKind, RateStatus
+from cloud.billing.rules.bill import price_bill
+from cloud.billing.rules.model import (
+    Adjustment,
+    AdjustmentKind,
+    BillingCase,
+    LineKind,
+    Plan,
+    PricingRule,
+    RateStatus,
+)
+from cloud.billing.rules.provinces import PROVINCES, alike_everywhere
 
 CATALOGUE = read_catalogue()
 HOME: dict[str, Any] = {
@@ -71,3 +79,26 @@ def test_records_of_the_provinces_are_joined_at_the_least_trusted() -> None:
 )
 def test_what_differs_or_lacks_a_province_is_not_joined(records: tuple[Adjustment, ...]) -> None:
     assert alike_everywhere(records, day=DAY) == ()
+
+
+def test_the_engine_takes_it_for_sites_too() -> None:
+    """A site whose address names no province is priced as one in any of them, and its document says the same again."""
+    plan = Plan(
+        code="A-1",
+        category="residential_unprotected",
+        pricing_rule=PricingRule.FLAT,
+        source="a notice",
+        flat_rate=Decimal(10),
+        expects=frozenset({AdjustmentKind.DUTY}),
+    )
+    case = BillingCase(
+        period_start=date(2026, 9, 1),
+        period_end=DAY,
+        imported_kwh=Decimal(100),
+        exported_kwh=Decimal(0),
+        disco_provider="iesco",
+    )
+    for province in (None, "punjab"):
+        bill = price_bill(plan, replace(case, province=province), (SINDH, OTHERS))
+        assert (bill.amount(LineKind.DUTY), bill.pending) == (Decimal("15.00"), ())
+    assert [line.kind for line in price_bill(plan, case, (SINDH,)).pending] == [LineKind.DUTY]
