@@ -63,7 +63,7 @@ $(NODE_SERVER): tests/node/package-lock.json | test-packages
 
 test: $(READY) test-packages $(NODE_SERVER) ## the whole suite in random order
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow --durations=12
 
 bench: $(READY) demo-packages ## every benchmark in tests/bench, one after the other
 	@for file in tests/bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
