@@ -57,6 +57,7 @@ class Commands(LazyGroup):
             "cloud.billing.commands.bill:bill",
             "The bill that the distribution company would send, from one case: tariff, period, units. CASE.md describes the format.",
         ),
+        Later("bills", "cloud.billing.commands.bills:bills", "The bills of sites."),
         Later("tariffs", "cloud.billing.commands.tariffs:tariffs", "Tariffs of the distribution companies."),
         Later("telemetry", "cloud.cli.telemetry:telemetry", "Readings and what is computed from them."),
         Later("db", "cloud.cli.database:database", "The database itself."),

@@ -75,14 +75,18 @@ class SiteCycle:
     reading_day: int | None
 
 
+_CYCLE = select(Site.id, Site.organization_id, Site.timezone, Site.configuration["reading_day"].as_integer())
+
+
+async def cycle_of(conn: AsyncConnection, site_id: UUID) -> SiteCycle | None:
+    """When a site is billed; None if there is no such site."""
+    row = (await conn.execute(_CYCLE.where(Site.id == site_id))).one_or_none()
+    return None if row is None else SiteCycle(*row)
+
+
 async def cycles(conn: AsyncConnection, *, after: UUID | None, limit: int) -> Sequence[SiteCycle]:
     """A page of the sites that are billed, by id."""
-    statement = (
-        select(Site.id, Site.organization_id, Site.timezone, Site.configuration["reading_day"].as_integer())
-        .where(Site.status != SiteStatus.DECOMMISSIONED)
-        .order_by(Site.id)
-        .limit(limit)
-    )
+    statement = _CYCLE.where(Site.status != SiteStatus.DECOMMISSIONED).order_by(Site.id).limit(limit)
     if after is not None:
         statement = statement.where(Site.id > after)
     return [SiteCycle(*row) for row in await conn.execute(statement)]
@@ -115,6 +119,16 @@ async def plan_runs(conn: AsyncConnection, planned: Sequence[tuple[SiteCycle, Bi
         .returning(BillingRun.site_id)
     )
     return len((await conn.execute(statement)).all())
+
+
+async def take_up(conn: AsyncConnection, site_id: UUID, months: Sequence[date], now: datetime) -> None:
+    """Make those of a site's months due again that were skipped."""
+    run = BillingRun
+    await conn.execute(
+        update(run)
+        .where(run.site_id == site_id, run.bill_month.in_(months), run.state == "skipped")
+        .values(state="due", due_at=now)
+    )
 
 
 async def claim(conn: AsyncConnection, now: datetime, *, limit: int) -> Sequence[tuple[UUID, date]]:

@@ -55,7 +55,12 @@ async def plan_bills(db: Database, now: datetime) -> int:
 def _due(cycle: runs.SiteCycle, now: datetime) -> tuple[BillPeriod, datetime]:
     zone = zone_of(cycle.timezone)
     period = latest_ended(day_of(now, zone), cycle.reading_day)
-    return period, period_window(period.first, period.last, zone).end + GRACE
+    return period, due_at(cycle, period)
+
+
+def due_at(cycle: runs.SiteCycle, period: BillPeriod) -> datetime:
+    """When the bill of a period may be made."""
+    return period_window(period.first, period.last, zone_of(cycle.timezone)).end + GRACE
 
 
 async def reopen_changed(db: Database, now: datetime) -> int:

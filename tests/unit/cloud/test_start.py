@@ -160,6 +160,7 @@ def test_all_commands_are_there_in_order() -> None:
         "demo",
         "finance",
         "bill",
+        "bills",
         "tariffs",
         "tariffs load",
         "tariffs list",
