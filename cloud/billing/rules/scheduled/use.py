@@ -43,13 +43,12 @@ class Calendar:
     """Whole local days cut into equal intervals.
 
     Attributes:
-        months: bills, in order.
+        months: in order; each is a bill.
         slots: position in `months` of each interval.
-        seasons: calendar month of each interval, 0-11; with another reading day than the first, a bill has hours of two.
+        seasons: calendar month of each interval, 0-11.
         hours: hour of the day of each interval, 0-23.
         weekends: whether each interval is on a Saturday or Sunday.
         per_hour: intervals in an hour.
-        bill_days: days of the one bill that all intervals are of; None = a bill for each calendar month.
     """
 
     months: tuple[Month, ...]
@@ -58,7 +57,6 @@ class Calendar:
     hours: Ints
     weekends: Ints
     per_hour: int
-    bill_days: int | None = None
 
     @property
     def minutes(self) -> int:
@@ -101,13 +99,12 @@ def year_calendar(year: int, *, per_hour: int) -> Calendar:
     return days_calendar(first, (date(year + 1, 1, 1) - first).days, per_hour=per_hour)
 
 
-def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo, bill_month: Month | None = None) -> Calendar:
+def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo) -> Calendar:
     """The calendar of a meter's intervals.
 
     Args:
         intervals: in order of time, without a gap, from a full local hour on.
         zone: of the meter.
-        bill_month: all intervals are of this one bill; None = a bill for each calendar month.
 
     Raises:
         BillingError: names the first moment that is missing.
@@ -121,7 +118,7 @@ def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo, bill_mo
     per_hour = int(timedelta(hours=1) / step)
     if local[0].minute or len(intervals) % per_hour:
         raise BillingError(f"the intervals begin at {local[0].isoformat()} or end inside an hour; give whole hours")
-    bills = [bill_month or Month(at.year, at.month) for at in local]
+    bills = [Month(at.year, at.month) for at in local]
     months = tuple(dict.fromkeys(bills))
     position = {month: index for index, month in enumerate(months)}
     return Calendar(
@@ -131,7 +128,6 @@ def intervals_calendar(intervals: Sequence[Interval], *, zone: ZoneInfo, bill_mo
         hours=np.array([at.hour for at in local], dtype=np.int64),
         weekends=np.array([at.weekday() >= _SATURDAY for at in local], dtype=np.int64),
         per_hour=per_hour,
-        bill_days=None if bill_month is None else (local[-1].date() - local[0].date()).days + 1,
     )
 
 
@@ -306,14 +302,7 @@ def aggregate(
     bought = _sums(imported, cells, rows=rows, columns=columns)
     sold = _sums(exported, cells, rows=rows, columns=columns)
     uses = [
-        MonthUse(
-            month,
-            _row(bought[row]),
-            _row(sold[row]),
-            peak_kw=peaks[row],
-            demand_kw=demands[row],
-            period_days=calendar.bill_days,
-        )
+        MonthUse(month, _row(bought[row]), _row(sold[row]), peak_kw=peaks[row], demand_kw=demands[row])
         for row, month in enumerate(calendar.months)
     ]
     for use in uses:
