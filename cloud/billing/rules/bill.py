@@ -113,8 +113,10 @@ def _price(job: _Job, netting: Netting) -> Bill:
 
 def _price_schedule(job: _Job) -> Bill:
     if len(job.stretches) > 1:
+        case = job.case
         raise BillingError(
-            f"tariff {job.plan.code} changes inside the period and is priced by a schedule; price the days before and after apart"
+            f"tariff {job.plan.code} changes on {job.plan.effective_from}, inside the period {case.period_start} to {case.period_end}, and"
+            " is priced by a schedule; price the days before and after apart"
         )
     priced = schedule_charges(job.plan, job.case)
     units = priced.billed_kwh
