@@ -9,6 +9,7 @@ import numpy as np
 from cloud.billing.rules.errors import BillingError
 from cloud.billing.rules.metering.intervals import Interval
 from cloud.billing.rules.scheduled.bill import ScheduledBills, Terms, price_months
+from cloud.billing.rules.scheduled.metered import assumed_of
 from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule, TierSplit
 from cloud.billing.rules.scheduled.use import Calendar, aggregate, intervals_calendar
 
@@ -41,14 +42,7 @@ def _incomplete_months(calendar: Calendar) -> Iterator[str]:
 
 def _assumptions(schedule: Schedule, calendar: Calendar) -> Iterator[str]:
     yield from _incomplete_months(calendar)
-    window = schedule.demand_window_minutes
-    if (schedule.demand or schedule.flat_demand) and window is not None and window < calendar.minutes:
-        yield (
-            f"Demand is billed over {window} minutes and the data is of {calendar.minutes}: the highest demand may be higher "
-            "than the one that was billed here."
-        )
-    if schedule.timetable.weekday != schedule.timetable.weekend:
-        yield "Saturdays and Sundays are at weekend hours, holidays at those of their weekday."
+    yield from assumed_of(schedule, calendar.minutes)
     if schedule.metering is Metering.NET_METERING:
         yield "Net metering: nothing was brought forward into the first month."
     elif schedule.tier_split is TierSplit.IN_ORDER and any(len(period.tiers) > 1 for period in schedule.energy):

@@ -11,7 +11,7 @@ from cloud.billing.rules.model import BillingCase
 from cloud.billing.rules.money import ZERO
 from cloud.billing.rules.scheduled.case import BROUGHT, EXPORT, case_demand_kw, case_units
 from cloud.billing.rules.scheduled.schedule import Metering, MonthUse, Schedule
-from cloud.billing.rules.scheduled.steps import Counted, Steps, bill_use, counted, steps_of
+from cloud.billing.rules.scheduled.steps import Counted, bill_use, counted, steps_of
 
 _FINEST_KWH = Decimal("0.000001")
 _SECONDS_A_MINUTE = 60
@@ -69,12 +69,13 @@ def _bought_and_sold(schedule: Schedule, flows: Counted) -> tuple[list[int], lis
     return _used(flows), _known(flows.generated)
 
 
-def _assumptions(schedule: Schedule, steps: Steps) -> Iterator[str]:
+def assumed_of(schedule: Schedule, minutes: int) -> Iterator[str]:
+    """What intervals of this length leave open, in words."""
     window = schedule.demand_window_minutes
-    if (schedule.demand or schedule.flat_demand) and window is not None and window < steps.minutes:
+    if (schedule.demand or schedule.flat_demand) and window is not None and window < minutes:
         yield (
-            f"Demand is billed over {window} minutes and the data is of {steps.minutes}: the highest demand may be higher than the "
-            "one that was billed here."
+            f"Demand is billed over {window} minutes and the data is of {minutes}: the highest demand may be higher than the one that"
+            " was billed here."
         )
     if schedule.timetable.weekday != schedule.timetable.weekend:
         yield "Saturdays and Sundays are at weekend hours, holidays at those of their weekday."
@@ -127,7 +128,7 @@ def metered(schedule: Schedule, case: BillingCase, intervals: Sequence[Interval]
         consumed_max_demand_kw=dark.peak_kw,
         consumed_units=case_units(schedule, dark),
         consumed_demand_kw=case_demand_kw(schedule, dark),
-        assumptions=tuple(_assumptions(schedule, steps)),
+        assumptions=tuple(assumed_of(schedule, minutes)),
     )
 
 
