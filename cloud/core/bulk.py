@@ -40,6 +40,7 @@ _CUT = (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, as
 
 
 _encode = msgspec.json.Encoder().encode
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 def pg_array(values: Sequence[object]) -> str:
@@ -56,9 +57,14 @@ def json_text(values: object) -> str:
     return _encode(values).decode()
 
 
+def parameter_count(sql: str) -> int:
+    """How many parameters a part of a statement takes: the highest number in it."""
+    return max((int(number) for number in _PARAMETER.findall(sql)), default=0)
+
+
 def numbered_after(before: int, sql: str) -> str:
     """A part of a statement, its parameters written from `$1` on, with numbers that leave room for those of the parts before it."""
-    return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + before}", sql)
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + before}", sql)
 
 
 class BulkLane:

@@ -4,16 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from cloud.core.bulk import BulkConnection, numbered_after
+from cloud.core.bulk import BulkConnection, numbered_after, parameter_count
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.ingest.repository.ledger import FILE, MARK, BatchSpan, Dirty, Entry, file_parameters
 from cloud.ingest.repository.raw import ColumnSet, insert_statement, row_parameters
 from cloud.ingest.repository.snapshot import SHOW, show_parameters
 from cloud.ingest.rows import Rows
 from cloud.ingest.rules import Snapshot
-
-_OF_SHOW, _OF_FILE = 19, 16
-"""How many parameters the parts take."""
 
 
 async def store(
@@ -45,6 +42,7 @@ async def store(
 @lru_cache(maxsize=256)
 def _statement(names: tuple[str, ...]) -> str:
     # PostgreSQL runs the last part first, and then those before it from the end: snapshots, rows, marks, as one batch alone does it.
-    filed, marked = (numbered_after(_OF_SHOW, part) for part in (FILE, MARK))
-    stored = numbered_after(_OF_SHOW + _OF_FILE, insert_statement(names))
+    of_show, of_file = parameter_count(SHOW), parameter_count(FILE)
+    filed, marked = (numbered_after(of_show, part) for part in (FILE, MARK))
+    stored = numbered_after(of_show + of_file, insert_statement(names))
     return f"WITH filed AS ({filed}), marked AS ({marked}), stored AS ({stored}), {SHOW}"

@@ -115,4 +115,4 @@ SHOW = """new AS MATERIALIZED (
     WHERE excluded."timestamp" > snapshot."timestamp"
     RETURNING device_id
 """
-"""The end of a statement: `WITH … ` comes before it, and its own parameters are the first nineteen."""
+"""The end of a statement: `WITH … ` comes before it; its parameters are those of `show_parameters`."""

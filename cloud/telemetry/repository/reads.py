@@ -324,7 +324,7 @@ async def newest_values(conn: AsyncConnection, site_id: UUID) -> list[asyncpg.Re
     """The newest values of each device, by type and name; `asked_at` is when that was, `received_at` when they came in."""
     pg = await asyncpg_of(conn)
     records: list[asyncpg.Record] = await pg.fetch(NEWEST, site_id)
-    # Here and not in the database, for which a thousand devices are three times as much work.
+    # Here and not in the database, which takes longer for it.
     return sorted(records, key=_by_type_and_name)
 
 
