@@ -1,11 +1,10 @@
 """Months that nobody has billed: from before the site was here, or while no scheduler ran."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from cloud.billing.repository import runs
-from cloud.billing.rules.metering.cycle import BillPeriod, bill_period
+from cloud.billing.rules.metering.cycle import bill_period
 from cloud.billing.rules.month import Month
 from cloud.billing.schemas.runs import RunOut
 from cloud.billing.service.monthly import bill_month, due_at
@@ -40,7 +39,8 @@ async def make_months(db: Database, site_id: UUID, *, first: Month, last: Month,
         cycle = await runs.cycle_of(conn, site_id)
         if cycle is None:
             raise NotFoundError(f"There is no site {site_id}.")
-        planned = [(cycle, period, due_at(cycle, period)) for period in _periods(months, cycle.reading_day)]
+        periods = [bill_period(month, cycle.reading_day) for month in months]
+        planned = [(cycle, period, due_at(cycle, period)) for period in periods]
         for _, period, due in planned:
             if due > now:
                 raise ValidationFailedError(
@@ -65,7 +65,3 @@ def _months(first: Month, last: Month) -> list[Month]:
     if count > MOST_MONTHS:
         raise ValidationFailedError(f"{first} to {last} are {count} months; at most {MOST_MONTHS} are made at once.")
     return [last.back(back) for back in reversed(range(count))]
-
-
-def _periods(months: Sequence[Month], reading_day: int | None) -> list[BillPeriod]:
-    return [bill_period(month, reading_day) for month in months]
