@@ -10,6 +10,8 @@ from edge_agent.profiles.model import RegisterFunction
 EXCEPTION = "exception"
 """Kind of the errors that are the device's own refusal."""
 
+_SILENCE = "timeout"
+
 
 @dataclass(frozen=True, slots=True)
 class RegisterRead:
@@ -54,17 +56,31 @@ class ReadLog:
                 known |= dict(enumerate(read.words, start=read.address))
         return tuple(known[address] for address in addresses) if all(each in known for each in addresses) else None
 
+    def has_heard(self, unit: int) -> bool:
+        """Whether the unit has answered or refused anything."""
+        return any(read.unit == unit and (read.words is not None or read.refused) for read in self.reads)
+
     def tap(self, bus: RegisterBus) -> RegisterBus:
         """A bus that reads through `bus` and writes down here."""
         return _RecordingBus(bus, self)
 
 
 class _RecordingBus:
+    """Asks a silent unit that has answered before once more: a lost frame is no silent device, and nobody polls again for an installer."""
+
     def __init__(self, bus: RegisterBus, log: ReadLog) -> None:
         self._bus = bus
         self._log = log
 
     async def read(self, unit: int, function: RegisterFunction, *, address: int, count: int) -> list[int]:
+        try:
+            return await self._read_once(unit, function, address=address, count=count)
+        except DriverError as error:
+            if error.kind != _SILENCE or not self._log.has_heard(unit):
+                raise
+            return await self._read_once(unit, function, address=address, count=count)
+
+    async def _read_once(self, unit: int, function: RegisterFunction, *, address: int, count: int) -> list[int]:
         try:
             words = await self._bus.read(unit, function, address=address, count=count)
         except DriverError as error:

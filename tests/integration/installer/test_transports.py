@@ -19,6 +19,8 @@ from shared.enums import DeviceType
 from tests.captures import FOLDER, holding_of
 from tests.http_device import Device, answer, running
 from tests.integration.installer.command import solarhub_edge
+from tests.modbus_server import answer as modbus_answer
+from tests.modbus_server import exception, serve_raw
 from tests.mqtt_broker import Broker
 from tests.rtu_wire import Slaves, Wire, wire
 from tests.solarman_logger import SERIAL
@@ -92,6 +94,30 @@ async def test_a_serial_bridge() -> None:
         report = await read_once(Asked(f"rtutcp://127.0.0.1:{port}"))
     assert report.profile == "deye_1p_hybrid"
     assert report.values["ac_power_kw"] == AC_POWER_KW
+
+
+async def test_one_lost_answer_is_not_a_silent_device() -> None:
+    image, requests = holding_of(DEYE), 0
+
+    async def lose_the_second(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += 1
+        address, count = int.from_bytes(request[8:10], "big"), int.from_bytes(request[10:12], "big")
+        wanted = range(address, address + count)
+        if requests == 2:
+            return
+        is_known = request[7] == 3 and all(each in image for each in wanted)
+        writer.write(modbus_answer(request, [image[each] for each in wanted]) if is_known else exception(request, 2))
+
+    async with serve_raw(lose_the_second) as port:
+        report = await read_once(Asked(f"tcp://127.0.0.1:{port}", "deye_1p_hybrid"))
+    assert report.values["ac_power_kw"] == AC_POWER_KW
+    assert [(read.words is None, read.refused) for read in report.registers[:3]] == [
+        (False, False),
+        (True, False),
+        (False, False),
+    ]
+    assert requests == len(report.registers)
 
 
 async def test_a_solarman_logger() -> None:

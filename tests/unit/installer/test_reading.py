@@ -121,3 +121,22 @@ async def test_a_record_of_what_was_asked() -> None:
     assert log.words_at(1, HOLDING, addresses=(6, 7)) is None
     assert log.words_at(1, INPUT, addresses=(5,)) is None
     assert log.words_at(2, HOLDING, addresses=(5,)) is None
+
+
+async def test_only_a_unit_that_has_answered_is_asked_twice() -> None:
+    log, device = ReadLog(), FakeBus({5: 50})
+    bus = log.tap(device)
+    device.trouble = DriverError("silent", retry=True, kind="timeout")
+    with pytest.raises(DriverError, match="silent"):
+        await bus.read(1, HOLDING, address=5, count=1)
+    assert len(device.reads) == 1
+    device.trouble = None
+    await bus.read(1, HOLDING, address=5, count=1)
+    device.trouble = DriverError("silent", retry=True, kind="timeout")
+    with pytest.raises(DriverError, match="silent"):
+        await bus.read(1, HOLDING, address=5, count=1)
+    assert len(device.reads) == log.requests == 4
+    device.trouble = DriverError("gone", retry=True, kind="refused")
+    with pytest.raises(DriverError, match="gone"):
+        await bus.read(1, HOLDING, address=5, count=1)
+    assert len(device.reads) == 5
