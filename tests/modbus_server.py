@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from pymodbus.constants import ExcCodes
 from pymodbus.datastore import ModbusDeviceContext, ModbusServerContext, ModbusSparseDataBlock
 from pymodbus.server import ModbusTcpServer
 
+from edge_agent.drivers import bus_health
 from edge_agent.drivers.modbus import RefusedAddressError
 from edge_agent.profiles.model import RegisterFunction
 
 Image = Mapping[int, int]
+PATIENCE_S = 5.0
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -20,14 +23,18 @@ Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 async def serve(
     holding: Image, *, unit: int = 1, registers_in: Image | None = None, port: int = 0
 ) -> AsyncIterator[int]:
-    """Serve an image with pymodbus on a loopback port (0: a free one), which is yielded; a missing address answers exception 2."""
+    """Serve an image with pymodbus on a loopback port (0: a free one), which is yielded; a missing address answers exception 2.
+
+    It always answers, from the very loop that asks: while the machine stalls, a client here must not take it for silent.
+    """
     device = ModbusDeviceContext(
         hr=ModbusSparseDataBlock(dict(holding)), ir=ModbusSparseDataBlock(dict(registers_in or {0xFFFF: 0}))
     )
     server = ModbusTcpServer(ModbusServerContext({unit: device}, single=False), address=("127.0.0.1", port))
     await server.listen()
     try:
-        yield server.transport.sockets[0].getsockname()[1]
+        with patch.object(bus_health, "SHORTEST_TIMEOUT_S", PATIENCE_S):
+            yield server.transport.sockets[0].getsockname()[1]
     finally:
         await server.shutdown()
 
