@@ -109,12 +109,12 @@ class BulkLane:
             raise OverloadedError(retry_after_s=self.retry_after_s)
 
     @asynccontextmanager
-    async def transaction(self, context: TenantContext) -> AsyncIterator[BulkConnection]:
-        """Open one transaction that sees the rows of `context`; it commits at the end and rolls back on any exception.
+    async def connection(self) -> AsyncIterator[BulkConnection]:
+        """A connection without a transaction: a statement is one by itself, and sees no tenant's rows unless it sets their context.
 
         Raises:
-            OverloadedError: if as many transactions wait as may.
-            DatabaseBusyError: if no connection became free in time.
+            OverloadedError: if as many users wait for one as may.
+            DatabaseBusyError: if none became free in time.
             DatabaseUnavailableError: if the server is gone.
         """
         self.check_room()
@@ -123,23 +123,33 @@ class BulkLane:
             pool = await self._opened()
             conn = await self._acquired(pool)
             try:
-                await conn.execute(_begin(context))
-                try:
-                    yield conn
-                except _CUT:
-                    raise
-                except (asyncpg.PostgresError, CloudError):
-                    # asyncpg would do it too, but logs it as an error: these are everyday.
-                    await conn.execute("ROLLBACK")
-                    raise
-                await conn.execute("COMMIT")
+                yield conn
             except _CUT as error:
                 raise unavailable(self._url, error) from error
             finally:
-                # Rolls back whatever else was not committed: see `_reset`.
+                # Rolls back whatever was begun and not committed: see `_reset`.
                 await pool.release(conn)
         finally:
             self._under_way -= 1
+
+    @asynccontextmanager
+    async def transaction(self, context: TenantContext) -> AsyncIterator[BulkConnection]:
+        """Open one transaction that sees the rows of `context`; it commits at the end and rolls back on any exception.
+
+        Raises:
+            OverloadedError, DatabaseBusyError, DatabaseUnavailableError: see `connection`.
+        """
+        async with self.connection() as conn:
+            await conn.execute(_begin(context))
+            try:
+                yield conn
+            except _CUT:
+                raise
+            except (asyncpg.PostgresError, CloudError):
+                # asyncpg would do it too, but logs it as an error: these are everyday.
+                await conn.execute("ROLLBACK")
+                raise
+            await conn.execute("COMMIT")
 
     async def close(self) -> None:
         """Close every connection."""

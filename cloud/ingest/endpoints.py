@@ -21,8 +21,8 @@ from cloud.fleet.schemas import EdgeIdentity
 from cloud.fleet.service import CredentialInvalidError
 from cloud.ingest import service
 from cloud.ingest.bell import Bell
+from cloud.ingest.deliveries import Delivery
 from cloud.ingest.schemas import Batch, MalformedBatchError, decode_batch, decode_version
-from cloud.ingest.service import Delivery
 from cloud.ingest.writer import BatchWriter
 from cloud.web.bodies import unpacked_body
 from cloud.web.deps import Now, RequestLimits, limit_every_request

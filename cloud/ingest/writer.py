@@ -12,7 +12,9 @@ from cloud.core.bulk import REFUSED, BulkLane
 from cloud.core.db import TenantContext
 from cloud.core.errors import OverloadedError
 from cloud.core.log import get_logger
-from cloud.ingest.service import Arrived, Delivery, Memory, Outcome, take_batch, take_new_batches
+from cloud.ingest.deliveries import Arrived, Delivery
+from cloud.ingest.memory import Memory
+from cloud.ingest.service import Outcome, take_batch, take_batches_in_turn, take_new_batches
 
 _log = get_logger(__name__)
 
@@ -30,7 +32,7 @@ READINGS_PER_GROUP = 4_000
 WAITING = 160
 """Batches that may wait; the next one is told to come back, which is cheaper for both sides than a long wait."""
 
-_Group = asyncio.Task[list[Outcome]]
+_Group = asyncio.Task[Sequence[Outcome]]
 
 
 @dataclass(slots=True, eq=False)
@@ -142,9 +144,14 @@ class BatchWriter:
         line.waiting.extendleft(reversed(passed))
         return members
 
-    async def _write(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+    async def _write(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        context = _context_of(deliveries)
         try:
-            async with self._lane.transaction(_context_of(deliveries)) as pg:
+            async with self._lane.connection() as pg:
+                arrived = await take_batches_in_turn(pg, deliveries, self._memory, context=context)
+            if arrived is not None:
+                return arrived
+            async with self._lane.transaction(context) as pg:
                 return await take_new_batches(pg, deliveries, self._memory)
         except REFUSED as error:
             _log.info("batches_written_alone", batches=len(deliveries), reason=type(error).__name__)

@@ -45,6 +45,11 @@ def day_start(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
+def has_late(moments_us: Sequence[int], *, now: datetime) -> bool:
+    """Whether some of these readings (microseconds of Unix time) are late: of days that may be packed."""
+    return bool(moments_us) and min(moments_us) // _DAY_US < unix_us(now - LATE) // _DAY_US
+
+
 def late_days(moments_us: Sequence[int], *, now: datetime) -> set[date]:
     """Days of late readings, which may be packed: what `reopen_days` is to be asked about.
 
@@ -52,9 +57,9 @@ def late_days(moments_us: Sequence[int], *, now: datetime) -> set[date]:
         moments_us: of the readings, in microseconds of Unix time.
         now: the cloud's time.
     """
-    never_packed = unix_us(now - LATE) // _DAY_US
-    if not moments_us or min(moments_us) // _DAY_US >= never_packed:  # as it nearly always is
+    if not has_late(moments_us, now=now):  # as it nearly always is
         return set()
+    never_packed = unix_us(now - LATE) // _DAY_US
     days = {at_us // _DAY_US for at_us in moments_us}
     return {moment_of(day * _DAY_US).date() for day in days if day < never_packed}
 

@@ -14,6 +14,7 @@ from cloud.core.bulk import BulkConnection
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.ingest.columns import SortedBatch, sort_batch
 from cloud.ingest.days.repository import late_days, reopen_days
+from cloud.ingest.deliveries import dirty_quarters
 from cloud.ingest.importing import repository
 from cloud.ingest.importing.readings import ImportedReading
 from cloud.ingest.repository import ledger, raw
@@ -21,7 +22,6 @@ from cloud.ingest.repository.ledger import BatchSpan, Entry
 from cloud.ingest.rows import Rows
 from cloud.ingest.rules import KnownDevice
 from cloud.ingest.schemas import Batch, Stretch
-from cloud.ingest.service import dirty_quarters
 from shared.counters import unix_us
 
 

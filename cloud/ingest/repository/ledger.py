@@ -27,6 +27,7 @@ class LedgerState:
 
     Attributes:
         plan_revision: grows whenever one of the site's devices changes.
+        version: grows whenever the credential changes, or who the gateway is.
     """
 
     epoch: UUID | None
@@ -34,6 +35,24 @@ class LedgerState:
     past_epochs: tuple[UUID, ...]
     credential: StoredCredential
     plan_revision: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How a gateway stood when its last batch was taken.
+
+    Attributes:
+        epoch: of its store.
+        acked_seq: its last flush that this process knows of; another process may have taken later ones.
+        version: of its row, see `LedgerState`.
+        credential_hash: of its credential at that version.
+    """
+
+    epoch: UUID
+    acked_seq: int
+    version: int
+    credential_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +81,14 @@ async def lock_ledgers(pg: BulkConnection, gateway_ids: Sequence[UUID]) -> dict[
     rows = await pg.fetch(
         """
         SELECT id, epoch, acked_seq, past_epochs, credential_hash, previous_credential_hash, previous_valid_until, revoked_at,
-               plan_revision
+               plan_revision, version
         FROM edge_gateways WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR UPDATE
         """,
         pg_array(gateway_ids),
     )
     return {
-        gateway_id: LedgerState(epoch, acked_seq, tuple(past), StoredCredential(*credential), revision)
-        for gateway_id, epoch, acked_seq, past, *credential, revision in rows
+        gateway_id: LedgerState(epoch, acked_seq, tuple(past), StoredCredential(*credential), revision, version)
+        for gateway_id, epoch, acked_seq, past, *credential, revision, version in rows
     }
 
 
@@ -94,7 +113,8 @@ Dirty = tuple[UUID, UUID, UUID, int]
 
 async def file(pg: BulkConnection, entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> None:
     """Write the ledger and mark quarter-hours to be computed again."""
-    await pg.execute(f"WITH marked AS ({MARK}) {FILE}", *file_parameters(entries, dirty, received_at=received_at))
+    statement = f"WITH marked AS ({MARK}) {FILE}".format(when="true")
+    await pg.execute(statement, *file_parameters(entries, dirty, received_at=received_at))
 
 
 def file_parameters(entries: Sequence[Entry], dirty: Iterable[Dirty], *, received_at: datetime) -> list[Any]:
@@ -123,6 +143,7 @@ MARK = """
         SELECT site_id, organization_id, device_id, timestamptz 'epoch' + bucket_us * interval '1 microsecond', priority, $1
         FROM unnest($2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::bigint[], $6::text::smallint[])
             AS rows (site_id, organization_id, device_id, bucket_us, priority)
+        WHERE {when}
         ON CONFLICT (site_id, device_id, bucket) DO UPDATE SET
             generation = queue.generation + 1, priority = least(queue.priority, excluded.priority)
 """
@@ -135,6 +156,7 @@ FILE = """
         $7::text::uuid[], $8::text::uuid[], $9::text::uuid[], $10::text::uuid[], $11::text::bigint[], $12::text::bigint[],
         $13::text::integer[], $14::text::integer[], $15::text::integer[], $16::text::integer[]
     ) AS rows
+    WHERE {when}
 """
 
 

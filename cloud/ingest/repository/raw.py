@@ -37,6 +37,10 @@ class ColumnSet:
             self._names = tuple(sorted({*self._names, *names} & {*RAW_COLUMNS.values(), "extra"}))
         return self._names
 
+    def of(self, rows: Rows) -> tuple[str, ...]:
+        """The names so far, and those of the columns that rows have."""
+        return self.with_([*rows.columns, *(["extra"] if rows.extras else [])])
+
 
 async def insert_missing(pg: BulkConnection, rows: Rows, *, received_at: datetime) -> list[NewRow]:
     """Insert the raw rows that are not there yet; one that is stays as it is.
@@ -74,8 +78,8 @@ def row_parameters(rows: Rows, names: Sequence[str], *, received_at: datetime) -
 
 
 @lru_cache(maxsize=256)
-def insert_statement(names: tuple[str, ...]) -> str:
-    """INSERT of rows that have these columns; its parameters are those of `row_parameters`."""
+def insert_statement(names: tuple[str, ...], *, when: str = "true") -> str:
+    """INSERT of rows that have these columns, under a condition; its parameters are those of `row_parameters`."""
     # Sets in a SELECT list are read side by side, the shorter ones filled with NULL; in FROM each would be stored first.
     sources = "".join(f", {_source(name, position)} AS {name}" for position, name in enumerate(names, start=7))
     listed = "".join(f", {name}" for name in names)
@@ -87,6 +91,7 @@ def insert_statement(names: tuple[str, ...]) -> str:
             SELECT unnest($2::text::uuid[]) AS site_id, unnest($3::text::integer[]) AS device_number,
                 unnest($4::text::bigint[]) AS at_us, unnest($5::text::bigint[]) AS seq,
                 unnest($6::text::smallint[]) AS quality{sources}
+            WHERE {when}
         ) AS rows
     """  # noqa: S608 -- see `ColumnSet`
 

@@ -43,7 +43,9 @@ async def show(
     Returns:
         Devices whose snapshot is new.
     """
-    records = await pg.fetch(f"WITH {SHOW}", *show_parameters(snapshots, steps, received_at=received_at))
+    records = await pg.fetch(
+        f"WITH {HEAR.format(when='true')} {SHOW}", *show_parameters(snapshots, steps, received_at=received_at)
+    )
     return [record["device_id"] for record in records]
 
 
@@ -53,7 +55,7 @@ def show_parameters(
     *,
     received_at: datetime,
 ) -> list[Any]:
-    """The parameters of `SHOW`; see `show`."""
+    """The parameters of `HEAR` and `SHOW`; see `show`."""
     found = [snapshot for _, snapshot in snapshots]
     return [
         DeviceStatus.ONLINE.value,
@@ -73,7 +75,7 @@ def show_parameters(
     ]
 
 
-SHOW = """new AS MATERIALIZED (
+HEAR = """new AS MATERIALIZED (
         SELECT unnest($3::text::uuid[]) AS site_id, unnest($4::text::uuid[]) AS organization_id, unnest($5::text::uuid[]) AS device_id,
             unnest($6::text::timestamptz[]) AS "timestamp", unnest($7::text::integer[]) AS quality,
             unnest($8::text::double precision[]) AS current_power_kw, unnest($9::text::double precision[]) AS pv_power_kw,
@@ -81,6 +83,7 @@ SHOW = """new AS MATERIALIZED (
             unnest($12::text::double precision[]) AS battery_power_kw, unnest($13::text::double precision[]) AS battery_soc_percent,
             unnest($14::text::double precision[]) AS energy_today_kwh, jsonb_array_elements_text($15::text::jsonb) AS operating_state,
             jsonb_array_elements($16::text::jsonb) AS raw_data
+        WHERE {when}
     ), advanced AS (
         UPDATE edge_gateways AS g SET
             past_epochs = CASE WHEN g.epoch IS DISTINCT FROM step.epoch AND g.epoch IS NOT NULL
@@ -88,7 +91,7 @@ SHOW = """new AS MATERIALIZED (
             epoch_started_at = CASE WHEN g.epoch IS DISTINCT FROM step.epoch THEN $2 ELSE g.epoch_started_at END,
             epoch = step.epoch, acked_seq = step.acked_seq, last_seen_at = $2
         FROM unnest($17::text::uuid[], $18::text::uuid[], $19::text::bigint[]) AS step (id, epoch, acked_seq)
-        WHERE g.id = step.id
+        WHERE g.id = step.id AND {when}
     ), heard AS (
         -- A device that somebody is editing is passed over until next time: that transaction will want the gateway, which is locked here.
         UPDATE devices AS d SET status = $1::text::device_status, last_seen_at = $2, last_error = NULL
@@ -101,6 +104,10 @@ SHOW = """new AS MATERIALIZED (
             FOR NO KEY UPDATE OF d SKIP LOCKED
         ) AS told WHERE d.id = told.id
     )
+"""
+"""What batches say of gateways and devices, `when` they are to be taken: the parts of a statement before `SHOW`."""
+
+SHOW = """
     INSERT INTO device_telemetry_snapshot AS snapshot (
         received_at, updated_at, site_id, organization_id, device_id, "timestamp", quality, current_power_kw, pv_power_kw,
         grid_power_kw, load_power_kw, battery_power_kw, battery_soc_percent, energy_today_kwh, operating_state, raw_data
@@ -115,4 +122,3 @@ SHOW = """new AS MATERIALIZED (
     WHERE excluded."timestamp" > snapshot."timestamp"
     RETURNING device_id
 """
-"""The end of a statement: `WITH … ` comes before it; its parameters are those of `show_parameters`."""

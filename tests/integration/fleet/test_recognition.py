@@ -12,8 +12,10 @@ from cloud.fleet.recognition import Recognition
 from cloud.fleet.rules import CREDENTIAL_BYTES, Credential
 from cloud.fleet.service import CredentialInvalidError
 from cloud.fleet.tables import EdgeGateway
+from cloud.ingest.deliveries import Delivery
+from cloud.ingest.memory import Memory
 from cloud.ingest.schemas import Flush, batch_of
-from cloud.ingest.service import Delivery, Memory, take_batch
+from cloud.ingest.service import take_batch
 from shared.enums import TimeQuality
 from tests.plants import NOW, Plant
 

@@ -5,11 +5,13 @@ from datetime import timedelta
 from cloud.core.db import Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.ingest.columns import sort_batch
+from cloud.ingest.deliveries import Delivery
+from cloud.ingest.memory import Memory
 from cloud.ingest.repository.ledger import known_devices
 from cloud.ingest.rows import Rows
 from cloud.ingest.rules import RawRow, dirty_buckets
 from cloud.ingest.schemas import Batch, Block, Flush, batch_of
-from cloud.ingest.service import Delivery, Memory, take_batch
+from cloud.ingest.service import take_batch
 from shared.counters import moment_of
 from shared.enums import Quality, TimeQuality
 from tests.plants import NOW, Plant, rows_of

@@ -13,16 +13,10 @@ from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.fleet.service import CredentialInvalidError
 from cloud.fleet.tables import EdgeGateway
+from cloud.ingest.deliveries import Arrived, Delivery
+from cloud.ingest.memory import Memory
 from cloud.ingest.schemas import Batch, Block, Flush, batch_of
-from cloud.ingest.service import (
-    Arrived,
-    Delivery,
-    EpochSupersededError,
-    Memory,
-    SequenceGapError,
-    take_batch,
-    take_newest,
-)
+from cloud.ingest.service import EpochSupersededError, SequenceGapError, take_batch, take_newest
 from shared.enums import Quality, TimeQuality
 from shared.wire import BatchAck, NewestReading
 from tests.plants import NOW, Plant, gateway_of, make_plant, rows_of

@@ -11,9 +11,9 @@ import pytest
 
 from cloud.core.bulk import BulkLane
 from cloud.core.db import SYSTEM, Database, asyncpg_of
+from cloud.ingest.deliveries import Delivery
 from cloud.ingest.repository import ledger
 from cloud.ingest.schemas import Block, Flush, batch_of
-from cloud.ingest.service import Delivery
 from cloud.ingest.writer import BULKY, BatchWriter
 from shared.enums import TimeQuality
 from tests.plants import NOW, Plant, make_plant

@@ -12,8 +12,10 @@ from sqlalchemy import insert, text, update
 from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.core.ids import new_id
 from cloud.devices.tables import Device
+from cloud.ingest.deliveries import Delivery
+from cloud.ingest.memory import Memory
 from cloud.ingest.schemas import Block, Flush, batch_of
-from cloud.ingest.service import Delivery, Memory, take_batch
+from cloud.ingest.service import take_batch
 from cloud.sites.tables import Site
 from cloud.telemetry.service.rollup import make_room, roll_up_site
 from edge_agent.drivers.simulated import SimulatedSite
