@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import asyncpg
 import pytest
@@ -11,17 +10,14 @@ import pytest
 from cloud.core.bulk import BulkLane
 from cloud.core.db import NOBODY, SYSTEM, Database, DatabaseBusyError, DatabaseUnavailableError
 from cloud.core.errors import ConflictError, OverloadedError
+from tests.conftest import FreshDatabase
 from tests.plants import Plant, make_plant
 
 COUNT_SITES = "SELECT count(*) FROM sites"
 
 
-class _Fresh(Protocol):
-    app_url: str
-
-
 @pytest.fixture
-async def lane(fresh_database: _Fresh) -> AsyncIterator[BulkLane]:
+async def lane(fresh_database: FreshDatabase) -> AsyncIterator[BulkLane]:
     lane = BulkLane(fresh_database.app_url, connections=1, wait_timeout_s=0.2, waiting_per_connection=1)
     yield lane
     await lane.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -24,23 +24,12 @@ from cloud.ingest.schemas import Batch, Block, Flush, batch_of
 from cloud.ingest.service import take_batches_in_turn, take_new_batches
 from cloud.ingest.writer import BatchWriter
 from shared.enums import TimeQuality
+from tests.conftest import FreshDatabase
 from tests.locks import until_somebody_waits_for
 from tests.plants import NOW, Plant, gateway_of, make_plant, rows_of
 
 EPOCH = UUID(int=7)
 LATER = NOW + timedelta(hours=1)
-
-
-class _Fresh(Protocol):
-    admin_url: str
-    app_url: str
-
-
-@pytest.fixture
-async def lane(fresh_database: _Fresh) -> AsyncIterator[BulkLane]:
-    lane = BulkLane(fresh_database.app_url, connections=4, wait_timeout_s=10)
-    yield lane
-    await lane.close()
 
 
 def batch(plant: Plant, seq: int, *, kw: float = 1.0, epoch: UUID = EPOCH) -> Batch:
@@ -194,7 +183,7 @@ async def changing(admin_url: str, statement: str, *parameters: object) -> Async
     [("agent_version = '9.9'", True), ("acked_seq = 2", False), ("revoked_at = now()", False)],
 )
 async def test_what_is_being_changed_is_waited_for_and_judged_as_it_became(
-    db: Database, lane: BulkLane, plant: Plant, fresh_database: _Fresh, *, change: str, is_in_turn: bool
+    db: Database, lane: BulkLane, plant: Plant, fresh_database: FreshDatabase, *, change: str, is_in_turn: bool
 ) -> None:
     memory = Memory()
     await begin(lane, [plant], memory)
@@ -210,33 +199,30 @@ async def test_what_is_being_changed_is_waited_for_and_judged_as_it_became(
     assert await stored(db, plant) == ([(1, 1.0), (2, 1.0)] if is_in_turn else [(1, 1.0)])
 
 
-async def test_a_revoked_gateway_is_refused_and_the_others_are_served(db: Database, lane: BulkLane) -> None:
-    plants, writer = [await make_plant(db, name=f"owner{n}") for n in range(3)], BatchWriter(lane)
+async def test_a_revoked_gateway_is_refused_and_the_others_are_served(db: Database, writer: BatchWriter) -> None:
+    plants = [await make_plant(db, name=f"owner{n}") for n in range(3)]
     for seq in (1, 2):
         await asyncio.gather(*(writer.write(delivery(plant, seq)) for plant in plants))
     await execute(db, "UPDATE edge_gateways SET revoked_at = now() WHERE id = :id", id=plants[1].edge.gateway_id)
     results = await asyncio.gather(*(writer.write(delivery(plant, 3)) for plant in plants), return_exceptions=True)
     assert isinstance(results[1], CredentialInvalidError)
     assert [len(await stored(db, plant)) for plant in plants] == [3, 2, 3]
-    await writer.close()
 
 
-async def test_a_new_rating_holds_for_the_next_batch(db: Database, lane: BulkLane, plant: Plant) -> None:
-    writer = BatchWriter(lane)
+async def test_a_new_rating_holds_for_the_next_batch(db: Database, writer: BatchWriter, plant: Plant) -> None:
     flagged = []
     for seq, rated_kw in ((1, 5.0), (2, 5.0), (3, 0.1), (4, 0.1)):
         await execute(db, "UPDATE devices SET rated_power_kw = :kw WHERE id = :id", kw=rated_kw, id=plant.inverter_id)
         flagged.append((await writer.write(delivery(plant, seq))).ack.flagged)
     assert flagged == [0, 0, 1, 1]
-    await writer.close()
 
 
 async def test_two_processes_with_the_same_gateways_store_each_reading_once(
-    db: Database, lane: BulkLane, fresh_database: _Fresh
+    db: Database, writer: BatchWriter, fresh_database: FreshDatabase
 ) -> None:
     """Whichever process a box comes to, and even if it asks both at once."""
     other = BulkLane(fresh_database.app_url, connections=4, wait_timeout_s=10)
-    writers = [BatchWriter(lane), BatchWriter(other)]
+    writers = [writer, BatchWriter(other)]
     plants = [await make_plant(db, name=f"owner{n}") for n in range(5)]
     chance = random.Random(4)  # noqa: S311 -- repeatable
     flushes = 25
@@ -253,8 +239,7 @@ async def test_two_processes_with_the_same_gateways_store_each_reading_once(
         assert await stored(db, plant) == [(seq, 1.0) for seq in range(1, flushes + 1)]
         [count] = await rows_of(db, plant, "SELECT count(*), sum(stored) AS stored FROM ingest_batches")
         assert (count["count"], count["stored"]) == (flushes, flushes)
-    for writer in writers:
-        await writer.close()
+    await writers[1].close()
     await other.close()
 
 

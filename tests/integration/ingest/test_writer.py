@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -29,31 +29,13 @@ from cloud.ingest.schemas import Batch, Block, Cell, Flush, batch_of
 from cloud.ingest.service import SequenceGapError, take_batch
 from cloud.ingest.writer import BatchWriter
 from shared.enums import Quality, TimeQuality
+from tests.conftest import FreshDatabase
 from tests.locks import until_somebody_waits_for
 from tests.plants import NOW, Plant, gateway_of, make_plant, rows_of
 
 EPOCH = UUID(int=7)
 LATER = NOW + timedelta(hours=1)
 SECOND_MS = 1000
-
-
-class _Fresh(Protocol):
-    admin_url: str
-    app_url: str
-
-
-@pytest.fixture
-async def lane(fresh_database: _Fresh) -> AsyncIterator[BulkLane]:
-    lane = BulkLane(fresh_database.app_url, connections=4, wait_timeout_s=10)
-    yield lane
-    await lane.close()
-
-
-@pytest.fixture
-async def writer(lane: BulkLane) -> AsyncIterator[BatchWriter]:
-    writer = BatchWriter(lane)
-    yield writer
-    await writer.close()
 
 
 async def make_plants(db: Database, count: int) -> list[Plant]:
@@ -297,7 +279,7 @@ async def test_a_number_too_near_to_nothing_is_nothing_and_hurts_no_other(db: Da
     assert await rows_of(db, plants[1], counter) == [{"energy_total_kwh": 1e-50}], "a counter has all its digits"
 
 
-async def test_a_deadlock_hurts_nobody(db: Database, writer: BatchWriter, fresh_database: _Fresh) -> None:
+async def test_a_deadlock_hurts_nobody(db: Database, writer: BatchWriter, fresh_database: FreshDatabase) -> None:
     plants = await make_plants(db, 3)
     for plant in plants:
         await writer.write(power(plant, 1.0))
@@ -322,7 +304,7 @@ async def test_a_deadlock_hurts_nobody(db: Database, writer: BatchWriter, fresh_
 
 
 async def test_somebody_who_edits_a_device_is_not_waited_for(
-    db: Database, lane: BulkLane, fresh_database: _Fresh
+    db: Database, lane: BulkLane, fresh_database: FreshDatabase
 ) -> None:
     [plant] = await make_plants(db, 1)
     editing = await asyncpg.connect(fresh_database.admin_url)

@@ -1,15 +1,10 @@
 """Small batches do not wait behind back-fill."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
-import pytest
-
-from cloud.core.bulk import BulkLane
 from cloud.core.db import SYSTEM, Database, asyncpg_of
 from cloud.ingest.deliveries import Delivery
 from cloud.ingest.repository import ledger
@@ -17,19 +12,6 @@ from cloud.ingest.schemas import Block, Flush, batch_of
 from cloud.ingest.writer import BULKY, BatchWriter
 from shared.enums import TimeQuality
 from tests.plants import NOW, Plant, make_plant
-
-
-class _Fresh(Protocol):
-    app_url: str
-
-
-@pytest.fixture
-async def writer(fresh_database: _Fresh) -> AsyncIterator[BatchWriter]:
-    lane = BulkLane(fresh_database.app_url, connections=4, wait_timeout_s=10)
-    writer = BatchWriter(lane)
-    yield writer
-    await writer.close()
-    await lane.close()
 
 
 def readings_of(plant: Plant, count: int) -> Delivery:
