@@ -15,8 +15,10 @@ from edge_agent.drivers.modbus import RefusedAddressError
 from edge_agent.profiles.model import RegisterFunction
 
 Image = Mapping[int, int]
-PATIENCE_S = 5.0
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+PATIENCE_S = 5.0
+"""How long a client waits at least for a server that always answers."""
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from cloud.core.bulk import BulkConnection
 from cloud.core.crypto import same
 from cloud.fleet.schemas import EdgeIdentity
 from cloud.ingest.repository import ledger
+from cloud.ingest.repository.batches import Turn
 from cloud.ingest.repository.ledger import Stand
 from cloud.ingest.repository.raw import ColumnSet
 from cloud.ingest.rules import KnownDevice
@@ -18,16 +19,15 @@ _GATEWAYS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class KnownGateway:
-    """A gateway before a batch that may be its next.
+class Expected:
+    """What is remembered of a gateway whose next batch may have come.
 
     Attributes:
-        stand: if the batch is the next.
+        turn: what must be true if it has.
         devices: of its site, at that revision of its plan.
     """
 
-    stand: Stand
-    plan_revision: int
+    turn: Turn
     devices: dict[UUID, KnownDevice]
 
 
@@ -60,15 +60,16 @@ class Memory:
                 self._gateways.popitem(last=False)
         return known.devices
 
-    def before(self, gateway_id: UUID, batch: Batch, proof: str | None) -> KnownGateway | None:
-        """A gateway whose next batch this may be, with that proof of its credential; None: the batch wants a closer look."""
+    def expected(self, gateway_id: UUID, batch: Batch, proof: str | None) -> Expected | None:
+        """What is remembered, if this may be the gateway's next batch and its credential is proven; else the batch wants a closer look."""
         known = self._gateways.get(gateway_id)
         stand = known.stand if known else None
         if known is None or stand is None or stand.epoch != batch.epoch or batch.first_seq <= stand.acked_seq:
             return None
         if proof is not None and not same(proof, stand.credential_hash):
             return None
-        return KnownGateway(replace(stand, acked_seq=batch.first_seq - 1), known.plan_revision, known.devices)
+        before = replace(stand, acked_seq=batch.first_seq - 1)
+        return Expected(Turn(gateway_id, before, known.plan_revision), known.devices)
 
     def note(self, gateway_id: UUID, stand: Stand | None) -> None:
         """How a gateway stands now, if its devices are known; None: its next batch wants a closer look."""

@@ -17,7 +17,6 @@ from cloud.ingest.days.repository import has_late, late_days, reopen_days
 from cloud.ingest.deliveries import Accepted, Arrived, Delivery, contents_of, dirty_quarters, snapshots_of
 from cloud.ingest.memory import Memory
 from cloud.ingest.repository import batches, ledger, raw, snapshot
-from cloud.ingest.repository.batches import Turn
 from cloud.ingest.repository.ledger import BatchSpan, LedgerState, Stand
 from cloud.ingest.rows import Rows
 from cloud.ingest.rules import KnownDevice, SequenceStep, SequenceVerdict, newest, sequence_step, snapshot_of
@@ -62,26 +61,23 @@ async def take_batches_in_turn(
         asyncpg.PostgresError: if one of them needs `take_batch`; nothing was written then.
     """
     rows, received_at = Rows(), max(delivery.now for delivery in deliveries)
-    known = [
+    expected = [
         found
         for delivery in deliveries
-        if (found := memory.before(delivery.edge.gateway_id, delivery.batch, delivery.proof))
+        if (found := memory.expected(delivery.edge.gateway_id, delivery.batch, delivery.proof))
         and not any(has_late(stretch.moments_us, now=received_at) for stretch in delivery.batch.stretches)
     ]
-    if len(known) < len(deliveries):
+    if len(expected) < len(deliveries):
         return None
     accepted = [
-        _accepted(delivery, found.devices, rows, stand=found.stand)
-        for delivery, found in zip(deliveries, known, strict=True)
+        _accepted(delivery, found.devices, rows, stand=found.turn.stand)
+        for delivery, found in zip(deliveries, expected, strict=True)
     ]
     rows.fill()
     if any(each.readings.rejected for each in accepted):
         return None
     contents = contents_of(accepted, rows, received_at=received_at)
-    turns = [
-        Turn(delivery.edge.gateway_id, found.stand, found.plan_revision)
-        for delivery, found in zip(deliveries, known, strict=True)
-    ]
+    turns = [found.turn for found in expected]
     has_come = await batches.store_in_turn(pg, contents, memory.columns, context=context, turns=turns)
     for each in accepted:
         memory.note(each.delivery.edge.gateway_id, each.stand if has_come else None)

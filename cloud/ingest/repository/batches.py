@@ -101,8 +101,8 @@ async def store_in_turn(
     return taken
 
 
-# The gateways are read for each row of the context, so not before it is set. Whatever else is done, is done when the question is
-# answered: an answer that somebody else's earlier transaction makes untrue, the lock waits for.
+# The gateways are read for each row of `context`, so not before it is set; every other part waits for `turn`. A gateway that somebody is
+# changing is waited for, and judged as it became.
 _TURN = """
     context AS MATERIALIZED (
         SELECT 1 AS settings FROM solarhub_set_context($1::text::uuid[], $2::text::uuid[], FALSE)
@@ -121,10 +121,6 @@ _TURN = """
 _HAS_COME = "(SELECT has_come FROM turn)"
 
 
-# PostgreSQL runs the last part first, and then those before it from the end: the gateways, snapshots, rows, marks, as one batch alone does
-# it.
-
-
 @lru_cache(maxsize=256)
 def _store_statement(names: tuple[str, ...]) -> str:
     return f"WITH {_writing(names, when='true')} {SHOW}"
@@ -137,6 +133,7 @@ def _turn_statement(names: tuple[str, ...]) -> str:
 
 
 def _writing(names: tuple[str, ...], *, when: str) -> str:
+    # PostgreSQL runs the last part first, and then those before it from the end: gateways, snapshots, rows, marks, as for a batch alone.
     of_show, of_file = parameter_count(HEAR), parameter_count(FILE)
     filed, marked = (numbered_after(of_show, part.format(when=when)) for part in (FILE, MARK))
     stored = numbered_after(of_show + of_file, insert_statement(names, when=when))

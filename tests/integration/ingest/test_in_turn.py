@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,15 +13,16 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from cloud.core.bulk import BulkLane
+from cloud.core.bulk import BulkConnection, BulkLane
 from cloud.core.crypto import token_hash
 from cloud.core.db import SYSTEM, Database, TenantContext
 from cloud.core.ids import new_id
 from cloud.fleet.service import CredentialInvalidError
+from cloud.ingest import writer as writer_module
 from cloud.ingest.deliveries import Arrived, Delivery
 from cloud.ingest.memory import Memory
 from cloud.ingest.schemas import Batch, Block, Flush, batch_of
-from cloud.ingest.service import take_batches_in_turn, take_new_batches
+from cloud.ingest.service import Outcome, take_batches_in_turn, take_new_batches
 from cloud.ingest.writer import BatchWriter
 from shared.enums import TimeQuality
 from tests.conftest import FreshDatabase
@@ -117,6 +118,8 @@ async def test_nothing_is_written_when_one_gateway_is_not_as_remembered(
     for plant in plants:
         assert await rows_of(db, plant, "SELECT 1 FROM ingest_batches") == []
         assert await rows_of(db, plant, "SELECT generation FROM rollup_dirty") == [{"generation": 1}]
+        shown = await rows_of(db, plant, "SELECT timestamp FROM device_telemetry_snapshot")
+        assert shown == [{"timestamp": NOW + timedelta(seconds=10)}]
 
 
 @pytest.mark.parametrize(
@@ -197,6 +200,22 @@ async def test_what_is_being_changed_is_waited_for_and_judged_as_it_became(
     assert gateway.acked_seq == (1 if "revoked" in change else 2)
     assert gateway.agent_version == ("9.9" if is_in_turn else None)
     assert await stored(db, plant) == ([(1, 1.0), (2, 1.0)] if is_in_turn else [(1, 1.0)])
+
+
+async def test_the_writer_looks_closer_only_where_it_must(
+    db: Database, writer: BatchWriter, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    async def look(pg: BulkConnection, deliveries: Sequence[Delivery], memory: Memory) -> Sequence[Outcome]:
+        looked.append([each.batch.first_seq for each in deliveries])
+        return await take_new_batches(pg, deliveries, memory)
+
+    monkeypatch.setattr(writer_module, "take_new_batches", look)
+    for seq in (1, 2, 3, 3, 4, 5):
+        assert (await writer.write(delivery(plant, seq))).ack.acked_seq == seq
+    assert looked == [[1], [3], [4]], "the first, the repeat, and the one after it"
+    assert [seq for seq, _ in await stored(db, plant)] == [1, 2, 3, 4, 5]
 
 
 async def test_a_revoked_gateway_is_refused_and_the_others_are_served(db: Database, writer: BatchWriter) -> None:
