@@ -380,7 +380,7 @@ async def test_a_plan_with_a_serial_line() -> None:
             await driver.read()  # its registers hold what no Deye holds
         figures = factory.statistics()[line.port]
         assert figures["answers"] >= 1
-        assert 0 < figures["slowest_latency_s"] < 5
+        assert figures["slowest_latency_s"] > 0
         await driver.close()
         await factory.close()
     assert answer_to(slaves.heard[0])[:2] == b"\1\3"

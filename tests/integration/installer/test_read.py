@@ -134,7 +134,7 @@ async def test_deye(profile: str) -> None:
         "meaning": "",
     }
     assert document["requests"] > 3
-    assert 0 < document["seconds"] < 30
+    assert document["seconds"] > 0
     assert "registers" not in document
 
 
