@@ -41,7 +41,8 @@ from shared.sun import sun_position
 
 OVERVOLTAGE_START = time(13, 10)
 """Local time at which the street's voltage rises, every day."""
-OVERVOLTAGE_FOR = timedelta(minutes=12)
+OVERVOLTAGE_FOR = timedelta(minutes=40)
+"""Long enough to be read several times where a day takes a minute and a half, on a machine that stands still for a second."""
 OVERVOLTAGE_V = 262.0
 _NOMINAL_V = 231.0
 _STREET_V_PER_W = 0.0005
