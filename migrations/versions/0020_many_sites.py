@@ -3,6 +3,9 @@
 Boxes that send at the same time are written in one transaction, which sees a dozen sites or more. `strpos` counts the characters before
 what it has found, one by one: a row's check took 0.2 µs where one site is seen and 1.2 µs for 24. `split_part` finds the same without
 counting, and takes 0.55 µs for 24. It tells what stands behind the identifier, so something always must: a comma.
+
+The comparison is `> ''` and not `<> ''` for the planner: it takes a third of all rows to be visible, as it did before. With "nearly all of
+them" it joins the newest values of a site with a thousand devices in a way that takes four times as long.
 """
 
 from alembic import op
@@ -17,7 +20,7 @@ CREATE OR REPLACE FUNCTION solarhub_sees_{whom}(wanted uuid) RETURNS boolean LAN
     SELECT {found}
 $$
 """
-_QUICK = "split_part(coalesce(current_setting('solarhub.{setting}', true), ''), wanted::text COLLATE \"C\", 2) <> ''"
+_QUICK = "split_part(coalesce(current_setting('solarhub.{setting}', true), ''), wanted::text COLLATE \"C\", 2) > ''"
 _FORMER = "strpos(coalesce(current_setting('solarhub.{setting}', true), ''), wanted::text COLLATE \"C\") > 0"
 
 _IDS = """
