@@ -89,6 +89,16 @@ def live_to_json(view: Mapping[str, Any], devices: Sequence[DeviceNow]) -> bytes
     return _to_json({**view, "devices": devices})
 
 
+def about(answer: Answer) -> dict[str, str]:
+    """What a table itself has no place for: `resolution`, `timezone`, and `archived` as `2026-01-01/2026-01-31, 2026-03-01/2026-03-01`.
+
+    `archived` is there only if some days' values may be missing because they are in the archive: those of the comparison too.
+    """
+    away = [*answer.asked.archived, *(answer.compared.archived if answer.compared else ())]
+    told = ", ".join(dict.fromkeys(f"{days.first_day}/{days.last_day}" for days in away))
+    return {"resolution": answer.resolution, "timezone": answer.timezone, **({"archived": told} if told else {})}
+
+
 def to_csv(answer: Answer) -> bytes:
     """One line for each point, in UTF-8, times in UTC; what was not measured is an empty cell, never 0."""
     text = io.StringIO(newline="")
@@ -102,7 +112,7 @@ def to_csv(answer: Answer) -> bytes:
 
 
 def to_parquet(answer: Answer) -> bytes:
-    """The columns of the CSV with types of their own; what was not measured is null.
+    """The columns of the CSV with types of their own; what was not measured is null. The file's metadata say what `about` says.
 
     Raises:
         NoParquetError: if the extra `parquet` is not installed.
@@ -127,7 +137,7 @@ def to_parquet(answer: Answer) -> bytes:
         }
     )
     file = io.BytesIO()
-    write_parquet(table, file, compression="zstd(3)")
+    write_parquet(table, file, compression="zstd(3)", key_value_metadata=about(answer))
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, StringConstraints
 
 from cloud.core.errors import CloudError, FieldProblem, ValidationFailedError
 from cloud.telemetry.deps import ReadableSite, SiteReads
-from cloud.telemetry.render import CAN_PARQUET, NoParquetError, to_csv, to_json, to_parquet
+from cloud.telemetry.render import CAN_PARQUET, NoParquetError, about, to_csv, to_json, to_parquet
 from cloud.telemetry.rules.forms import preferred_form
 from cloud.telemetry.rules.series import (
     MAX_SERIES,
@@ -117,6 +117,22 @@ async def _asked(
     return _Asked(metrics, devices, start, end, resolution, compare=compare, compare_from=compare_from)
 
 
+def _header(description: str) -> dict[str, Any]:
+    return {
+        "description": f"{description} Of tables only: JSON says it itself, Parquet in its metadata too.",
+        "schema": {"type": "string"},
+    }
+
+
+_ABOUT = {
+    "Telemetry-Resolution": _header("The resolution taken."),
+    "Telemetry-Timezone": _header("By whose clock days and months begin."),
+    "Telemetry-Archived": _header(
+        "UTC days, first/last, whose values may be missing only because they are in the archive; absent if there are none."
+    ),
+}
+
+
 @router.get(
     "/telemetry",
     response_model=Series | SeriesSet,
@@ -124,6 +140,7 @@ async def _asked(
         200: {
             "description": "One metric of the site or of one device: a `Series`; several, or a comparison: a `SeriesSet`. As a"
             " table: one row for each point, with the columns period, device_id, metric, unit, at, value, low, high, word.",
+            "headers": _ABOUT,
             "content": {
                 Form.CSV: {"schema": {"type": "string"}},
                 Form.PARQUET: {"schema": {"type": "string", "format": "binary"}},
@@ -157,7 +174,8 @@ async def read_series(
         body = await asyncio.to_thread(write, answer)  # up to 200,000 rows
     except NoParquetError as error:
         raise NotAcceptableError(f"This server cannot write Parquet ({error}); ask for text/csv.") from error
-    headers = {**_VARY, "Content-Disposition": f'attachment; filename="{name}.{ending}"'}
+    told = {f"Telemetry-{name.title()}": value for name, value in about(answer).items()}
+    headers = {**_VARY, **told, "Content-Disposition": f'attachment; filename="{name}.{ending}"'}
     media_type = "text/csv; charset=utf-8" if form is Form.CSV else Form.PARQUET
     return Response(body, media_type=media_type, headers=headers)
 

@@ -349,6 +349,9 @@ class TestForms:
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert answer.headers["content-disposition"] == 'attachment; filename="telemetry-20260531-20260601.csv"'
         assert "Accept" in answer.headers["vary"]
+        assert answer.headers["telemetry-resolution"] == "1h"
+        assert answer.headers["telemetry-timezone"] == "Asia/Karachi"
+        assert "telemetry-archived" not in answer.headers
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
         assert len(rows) == 24
         assert rows[0]["value"] == ""

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cloud.telemetry import render
 from cloud.telemetry.answers import Answer, ArchivedDays, Line, Span
-from cloud.telemetry.render import COLUMNS, NoParquetError, to_csv, to_json, to_parquet
+from cloud.telemetry.render import COLUMNS, NoParquetError, about, to_csv, to_json, to_parquet
 from cloud.telemetry.rules.forms import preferred_form
 from cloud.telemetry.rules.series import (
     Comparison,
@@ -231,6 +231,18 @@ def test_what_is_no_number_is_null_in_json() -> None:
     nan = Line(None, "ac_power_kw", "kW", moments=[START], values=[float("nan")], lows=[None], highs=[float("inf")])
     told = json.loads(to_json(dataclasses.replace(ANSWER, asked=Span(START, START, [nan]), compared=None)))
     assert told["series"][0]["points"] == [{"at": "2026-06-01T07:00:00Z", "value": None, "low": None, "high": None}]
+
+
+def test_a_table_says_which_days_are_in_the_archive() -> None:
+    january, may = ArchivedDays(date(2026, 1, 1), date(2026, 1, 31)), ArchivedDays(date(2026, 5, 31), date(2026, 5, 31))
+    asked = dataclasses.replace(ANSWER.asked, archived=[january, may])
+    away = dataclasses.replace(ANSWER, asked=asked, compared=Span(START, START, [], archived=[may]))
+    assert about(away)["archived"] == "2026-01-01/2026-01-31, 2026-05-31/2026-05-31"
+    assert "archived" not in about(
+        dataclasses.replace(away, asked=dataclasses.replace(asked, archived=[]), compared=None)
+    )
+    metadata = read_parquet(io.BytesIO(to_parquet(away))).schema.metadata
+    assert {key.decode(): value.decode() for key, value in metadata.items()} == about(away)
 
 
 def test_without_the_extra_parquet_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
