@@ -244,9 +244,8 @@ class Stream:
 
 
 async def test_the_stream_sends_what_changes_and_resumes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "cloud.telemetry.service.stream.LOOK_EVERY_S", 60.0
-    )  # so that it is the announcement that is heard
+    # So that it is the announcement that is heard, and not the next look.
+    monkeypatch.setattr("cloud.telemetry.service.stream.LOOK_EVERY_S", 60.0)
     await show(world, datetime.now(UTC), 1.0)
     stream = Stream(world)
     first_id, first = await stream.event()
