@@ -210,7 +210,7 @@ def test_a_very_large_batch_of_nothing_but_strangers_is_no_burden() -> None:
 
     A reading refused is not searched for among the others of its batch: that would be the square of their number.
     """
-    n = 2_000
+    n, Compared.times = 2_000, 0
     begin_us = unix_us(NOW)
     seqs: list[int] = [Compared(seq) for seq in range(1, n + 1)]
     stranger = Stretch(UUID(int=3), seqs, [begin_us + i for i in range(n)], [0] * n, {KEYS[0]: [1.0] * n})

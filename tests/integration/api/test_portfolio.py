@@ -357,6 +357,22 @@ class TestForms:
         assert rows[0]["value"] == ""
         assert sum(float(row["value"]) for row in rows if row["value"]) == pytest.approx(12)
 
+    async def test_what_is_only_in_the_archive(self, world: World) -> None:
+        await fill(world)
+        async with world.api.services.db.transaction(SYSTEM) as conn:
+            await conn.execute(
+                text(
+                    "INSERT INTO telemetry_archives (site_id, organization_id, kind, first_day, last_day, path, sha256, rows,"
+                    " size_bytes, layout, is_away, exported_at)"
+                    " SELECT id, organization_id, 'hours', '2026-05-31', '2026-06-01', 'p', '0', 1, 1, 1, true, now()"
+                    " FROM sites WHERE id = :site"
+                ),
+                {"site": UUID(world.site["id"])},
+            )
+        for accept in ("text/csv", "application/vnd.apache.parquet"):
+            answer = await self.table(world, accept)
+            assert answer.headers["telemetry-archived"] == "2026-05-31/2026-06-01"
+
     async def test_parquet(self, world: World) -> None:
         await fill(world)
         answer = await self.table(world, "application/vnd.apache.parquet")

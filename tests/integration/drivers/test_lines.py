@@ -131,8 +131,18 @@ async def test_a_read_that_is_given_up_leaves_nothing_behind() -> None:
         await bus.close()
 
 
+async def count_stalls(seen: list[float]) -> None:
+    """Note how long this machine stood still, each time it did for so long that an answer may have been given up."""
+    loop = asyncio.get_running_loop()
+    while True:
+        fell_asleep = loop.time()
+        await asyncio.sleep(0.02)
+        if (late_s := loop.time() - fell_asleep - 0.02) > 0.1:
+            seen.append(round(late_s, 2))
+
+
 async def test_three_living_units_and_a_dead_one_at_9600_baud() -> None:
-    """Each living unit keeps its rhythm, and the dead one is heard soon after it comes back."""
+    """Each living unit is heard at every turn, and in its turn; the dead one takes little of the line."""
     interval_s, rounds = 0.6, 16
     slaves = Slaves({1, 2, 3}, delay_s=lambda _: 0.01, byte_time_s=BYTE_9600_S)
     async with wire(slaves) as line:
@@ -151,8 +161,12 @@ async def test_three_living_units_and_a_dead_one_at_9600_baud() -> None:
                 assert given == words(unit, turn * 20, 20)
                 answered[unit] += 1
 
+        stalls: list[float] = []
+        watch = asyncio.create_task(count_stalls(stalls))
         await asyncio.gather(*(poll(unit) for unit in answered))
-        assert min(answered[unit] for unit in (1, 2, 3)) >= 0.75 * rounds, "each stall of this machine costs one"
+        watch.cancel()
+        lost = 3 * rounds - sum(answered[unit] for unit in (1, 2, 3))
+        assert lost <= len(stalls), f"each of {stalls} costs one at most"
         assert answered[4] == 0
         assert bus.counts.spared >= rounds / 2, "the dead unit is left alone most of the time"
         assert sum(request[0] == 4 for request in slaves.heard) <= 5, "1.5 of 9.6 s; the living ones need 4"
@@ -160,7 +174,8 @@ async def test_three_living_units_and_a_dead_one_at_9600_baud() -> None:
         for request in slaves.heard:
             if request[0] in turns:
                 turns[request[0]] = int.from_bytes(request[2:4]) // 20
-                assert max(turns.values()) - min(turns.values()) <= 3, "none is made to wait for the others"
+                ahead = max(turns.values()) - min(turns.values())
+                assert ahead <= 1 + len(stalls), "none is made to wait for the others"
         await bus.close()
 
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 -- statements are put together from words of the test itself
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -82,6 +83,15 @@ async def test_an_identifier_is_seen_whole_or_not_at_all(owner: asyncpg.Connecti
         assert await owner.fetchval(f"SELECT {function}(NULL)") is None
     await become_app(owner)
     assert await owner.fetchval("SELECT solarhub_sees_organization($1)", mine[0]) is False
+
+
+async def test_the_planner_takes_a_third_of_the_rows_to_be_visible(owner: asyncpg.Connection) -> None:
+    """With all of them, it joins the newest values of a site with a thousand devices in a way that takes four times as long."""
+    await owner.execute("CREATE TEMPORARY TABLE many AS SELECT gen_random_uuid() AS id FROM generate_series(1, 3000)")
+    await owner.execute("ANALYZE many")
+    for function in ("solarhub_sees_organization", "solarhub_sees_site"):
+        plan = json.loads(await owner.fetchval(f"EXPLAIN (FORMAT JSON) SELECT FROM many WHERE {function}(id)"))
+        assert plan[0]["Plan"]["Plan Rows"] == 1000, function
 
 
 async def test_a_person_is_looked_up_without_a_tenant_and_nothing_else_becomes_visible(

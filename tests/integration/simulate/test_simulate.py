@@ -222,7 +222,7 @@ async def test_the_server_answers_like_a_device() -> None:
 
 
 async def test_fifty_requests_for_one_moment_compute_one_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day costs a quarter of a second: at 60 times the speed of time a request must not cost one."""
+    """A day costs a quarter of a second: in a demo that is minutes of it, so a request must not cost one."""
     computed = days_computed(monkeypatch)
     async with running(SimulationConfig(), SettableClock(NOON)) as at, client(at["sunspec_inverter"]["port"]) as modbus:
         for _ in range(50):
