@@ -24,6 +24,7 @@ from cloud.core.settings import Settings
 from cloud.reports.service import sweep_expired, sweep_waiting
 from cloud.storage import tasks as storage_tasks
 from cloud.telemetry import tasks as telemetry_tasks
+from cloud.telemetry.service.fleet_days import keep_fleet_days
 from cloud.web.idempotency import sweep_old_keys
 from cloud.web.services import utc_now
 from cloud.worker import close_context, context_opener
@@ -74,6 +75,10 @@ async def _dirty_buckets(context: JobContext, _now: datetime) -> int:
     return await telemetry_tasks.sweep(context.db)
 
 
+async def _fleet_days(context: JobContext, _now: datetime) -> int:
+    return await keep_fleet_days(context.db)
+
+
 async def _silent_devices(context: JobContext, now: datetime) -> int:
     swept = await sweep_no_data(context.db, now)
     return swept.opened + swept.resolved
@@ -84,6 +89,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("auth.expired_sessions", 3_600, _expired_sessions),
     Sweep("telemetry.partitions", 3_600, _partitions),
     Sweep("telemetry.dirty_buckets", 10, _dirty_buckets),
+    Sweep("telemetry.fleet_days", 60, _fleet_days),
     Sweep("storage.recalls", 10, storage_tasks.recall),
     Sweep("storage.closed_days", 3_600, storage_tasks.pack),
     Sweep("storage.retention", 3_600, storage_tasks.retain),

@@ -1,4 +1,4 @@
-"""Rollups: quarter-hour, hour, day and month, per device and per site (`device_id` NULL); meter events; emission factors.
+"""Rollups: quarter-hour, hour, day and month, per device and per site (`device_id` NULL); fleet days; meter events; emission factors.
 
 Site rows and device rows stand in one table: a sum over both would count everything twice, so each read says which level it wants.
 NULLs are distinct in a unique key, so each level has a partial unique index of its own, and an upsert repeats its predicate:
@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Numeric,
     PrimaryKeyConstraint,
@@ -267,6 +268,47 @@ class TelemetryMonthlySummary(_SummaryId, _Scoped, _Energies, _Yield, _Computed,
     trees_equivalent: Mapped[float | None]
     tree_factor_kg: Mapped[float | None]
     days_with_data: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class TelemetryFleetDay(Base):
+    """A day, which is each site's own local day, of all sites of an organisation that are not decommissioned, summed up.
+
+    Only of days that are over, and valid only while no `FleetDayDirty` names the day: the database's triggers queue it when a site's day
+    changes, whoever changes it. A day without a row here is to be summed from the sites' days.
+    """
+
+    __tablename__ = "telemetry_fleet_days"
+    __table_args__ = (Index(None, "summary_date"),)
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    summary_date: Mapped[date] = mapped_column(primary_key=True)
+    energy_generated_kwh: Mapped[float | None]
+    energy_consumed_kwh: Mapped[float | None]
+    energy_imported_kwh: Mapped[float | None]
+    energy_exported_kwh: Mapped[float | None]
+    energy_charged_kwh: Mapped[float | None]
+    energy_discharged_kwh: Mapped[float | None]
+    self_consumed_kwh: Mapped[float | None]
+    co2_avoided_kg: Mapped[float | None]
+    generated_of_known_use_kwh: Mapped[float | None]
+    """Generation of those sites whose own use is known; the next two likewise."""
+    consumed_of_known_import_kwh: Mapped[float | None]
+    imported_of_known_use_kwh: Mapped[float | None]
+    sites_with_data: Mapped[int]
+    """Sites whose generation is known."""
+    computed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class FleetDayDirty(Base):
+    """A fleet's day that must be summed again: a queue that grows by adding only, so without unique and foreign keys."""
+
+    __tablename__ = "fleet_days_dirty"
+    __table_args__ = (Index(None, "organization_id", "summary_date"),)
+
+    id: Mapped[BigInt] = mapped_column(Identity(always=True), primary_key=True)
+    organization_id: Mapped[UUID]
+    summary_date: Mapped[date | None]
+    """None = all days of the organisation."""
 
 
 class MeterEvent(HasId, HasCreated, Base):

@@ -36,6 +36,9 @@ DISTRIBUTED = (
 KEPT_BESIDE_BILLS = ("billing_runs", "export_ledger", "savings_rates")
 """Keyed by site too, but a row a month, and named by bills, which stay on the coordinator."""
 
+# What keeps sums of fleet days cannot know of their changes without triggers; the shards sum the sites' days instead.
+_WITHOUT_KEPT_DAYS = ("DROP TRIGGER trg_sites_fleet ON sites", "TRUNCATE telemetry_fleet_days, fleet_days_dirty")
+
 _POLICY_FUNCTIONS = (
     "solarhub_is_system()",
     "solarhub_organization_ids()",
@@ -222,6 +225,7 @@ def citus_statements(shapes: Sequence[Shape], *, database: str) -> list[str]:
     ]
     for shape in shapes:
         statements += _without_what_citus_refuses(shape)
+    statements += _WITHOUT_KEPT_DAYS
     for table in (shape.table for shape in shapes):
         together = "" if table == DISTRIBUTED[0] else f", colocate_with => '{DISTRIBUTED[0]}'"
         statements += [

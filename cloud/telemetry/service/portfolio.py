@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.auth.schemas import Scope
 from cloud.sites.schemas import SiteOut
+from cloud.telemetry.repository import fleet_days
 from cloud.telemetry.repository import portfolio as repository
 from cloud.telemetry.rules.shares import part_percent
 from cloud.telemetry.schemas import (
@@ -45,11 +46,8 @@ async def energy(conn: AsyncConnection, scope: Scope, *, first: date, last: date
         ValidationFailedError: if the last day is before the first, or there are too many.
     """
     check_days(first, last)
-    sites, rows = await repository.days_in_scope(conn, scope, first=first, last=last)
-    days = [
-        PortfolioDay(date=day, **_totals(rows[day])) if day in rows else PortfolioDay(date=day)
-        for day in days_between(first, last)
-    ]
+    sites, rows = await fleet_days.days_in_scope(conn, scope, first=first, last=last)
+    days = [PortfolioDay(date=day, **_totals(rows[day])) for day in days_between(first, last)]
     return PortfolioEnergy(sites=sites, first_day=first, last_day=last, days=days)
 
 
@@ -77,10 +75,10 @@ def _spans(rows: Mapping[str, Mapping[str, Any]], *, now: datetime) -> dict[str,
 
 def _totals(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `FlowTotals` from summed rows."""
-    known_import, known_use = row["consumed_of_known_import"], row["imported_of_known_use"]
+    known_import, known_use = row["consumed_of_known_import_kwh"], row["imported_of_known_use_kwh"]
     saved = None if known_import is None or known_use is None else known_import - known_use
     return {
         **{name: row[name] for name in _PLAIN},
-        "self_consumption_percent": part_percent(row["self_consumed_kwh"], row["generated_of_known_use"]),
+        "self_consumption_percent": part_percent(row["self_consumed_kwh"], row["generated_of_known_use_kwh"]),
         "self_sufficiency_percent": part_percent(saved, known_import),
     }

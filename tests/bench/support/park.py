@@ -15,6 +15,7 @@ from cloud.auth.service import AccessTokens
 from cloud.core.db import SYSTEM, Database
 from cloud.core.settings import load_settings
 from cloud.ingest.days.repository import DeviceDay, lock_day, pack_day
+from cloud.telemetry.service.fleet_days import keep_fleet_days
 from shared.enums import UserRole
 from tests.bench.support.hub import Hub
 
@@ -188,13 +189,14 @@ async def add_homes(hub: Hub, homes: UUID) -> None:
         async with without_indexes(conn, "telemetry_daily_summary", "telemetry_monthly_summary"):
             await conn.execute(DAYS, homes, local_day, timeout=300)
             await conn.execute(MONTHS, homes, local_day)
+        # Triggers sleep meanwhile, too.
+        await conn.execute("INSERT INTO fleet_days_dirty (organization_id) VALUES ($1)", homes)
 
 
 async def make_plant(hub: Hub, raw_devices: int, rows_days: int) -> Plant:
     """Fill the database."""
     db = await Database.connect(hub.app_url)
     (homes, homes_token), (park_owner, park_token) = await owner(db, hub, "homes"), await owner(db, hub, "park")
-    await db.dispose()
     today = datetime.now(UTC).date()
     start = datetime(today.year, today.month, today.day, tzinfo=UTC) - timedelta(days=RAW_DAYS)
     async with filler(hub) as conn:
@@ -206,6 +208,9 @@ async def make_plant(hub: Hub, raw_devices: int, rows_days: int) -> Plant:
         park = await conn.fetchval("SELECT id FROM sites WHERE organization_id = $1", park_owner)
         device = await conn.fetchval("SELECT id FROM devices WHERE site_id = $1 ORDER BY name LIMIT 1", park)
         await asyncio.gather(add_park(hub, park, raw_devices, start, rows_days), add_homes(hub, homes))
+        await conn.execute("ANALYZE")
+        await keep_fleet_days(db)
         await conn.execute("VACUUM (ANALYZE)", timeout=300)
         await conn.execute("CHECKPOINT", timeout=300)
+    await db.dispose()
     return Plant(homes_token, park_token, park, device, start, raw_devices * RAW_DAYS * 1440)

@@ -154,6 +154,8 @@ async def _fill(owner: asyncpg.Connection, tenant: Tenant) -> None:
         ("telemetry_hourly_summary", {**device, "timestamp_hour": NOON, "algorithm_version": 1}),
         ("telemetry_daily_summary", {**device, "summary_date": NOON.date(), "algorithm_version": 1}),
         ("telemetry_monthly_summary", {**device, "year": 2026, "month": 10, "algorithm_version": 1}),
+        ("telemetry_fleet_days", {"organization_id": tenant.organization_id, "summary_date": NOON.date(), "sites_with_data": 1}),
+        ("fleet_days_dirty", {"organization_id": tenant.organization_id, "summary_date": NOON.date()}),
         ("meter_events", {**device, "id": uuid4(), "at": NOON, "metric": "energy_total_kwh", "kind": "swap"}),
         ("alert_rules", {**scope, "id": rule, "name": "r", "condition": "{}", "severity": "info"}),
         (
