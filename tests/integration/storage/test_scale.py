@@ -140,6 +140,10 @@ async def test_what_citus_spreads_has_the_site_in_every_key_and_nothing_it_refus
             assert all("site_id" in index for index in shape.indexes if "UNIQUE" in index)
         readings = await shape_of(admin, "telemetry_readings")
         assert ("pk_telemetry_readings", "p", "PRIMARY KEY (site_id, device_number, at)") in readings.constraints
+        # Without triggers on the sites' days nothing may queue fleet days to be kept: their changes would not be seen.
+        sites = await shape_of(admin, "sites")
+        assert [name for name, made in sites.triggers if "fleet" in made] == []
+        assert await admin.fetchval("SELECT count(*) FROM fleet_days_dirty") == 0
 
 
 async def test_every_table_of_telemetry_is_named(admin: asyncpg.Connection) -> None:
