@@ -157,7 +157,7 @@ class _SummaryId:
     id: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid(), sort_order=-10)
 
 
-class _Energies:
+class _Flows:
     """Energy of a period in kWh; None = not measured, never 0 for unknown."""
 
     energy_generated_kwh: Mapped[float | None]
@@ -166,6 +166,11 @@ class _Energies:
     energy_exported_kwh: Mapped[float | None]
     energy_charged_kwh: Mapped[float | None]
     energy_discharged_kwh: Mapped[float | None]
+
+
+class _Energies(_Flows):
+    """The flows, and what a period of any length says beside them."""
+
     energy_bridged_kwh: Mapped[float | None]
     """Part of the generation that was spread over gaps."""
     irradiation_kwh_m2: Mapped[float | None]
@@ -270,7 +275,7 @@ class TelemetryMonthlySummary(_SummaryId, _Scoped, _Energies, _Yield, _Computed,
     days_with_data: Mapped[int] = mapped_column(server_default=text("0"))
 
 
-class TelemetryFleetDay(Base):
+class TelemetryFleetDay(_Flows, Base):
     """A day, which is each site's own local day, of all sites of an organisation that are not decommissioned, summed up.
 
     Only of days that are over, and valid only while no `FleetDayDirty` names the day: the database's triggers queue it when a site's day
@@ -282,12 +287,6 @@ class TelemetryFleetDay(Base):
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
     summary_date: Mapped[date] = mapped_column(primary_key=True)
-    energy_generated_kwh: Mapped[float | None]
-    energy_consumed_kwh: Mapped[float | None]
-    energy_imported_kwh: Mapped[float | None]
-    energy_exported_kwh: Mapped[float | None]
-    energy_charged_kwh: Mapped[float | None]
-    energy_discharged_kwh: Mapped[float | None]
     self_consumed_kwh: Mapped[float | None]
     co2_avoided_kg: Mapped[float | None]
     generated_of_known_use_kwh: Mapped[float | None]

@@ -19,9 +19,10 @@ depends_on = None
 _TABLES = ("telemetry_fleet_days", "fleet_days_dirty")
 _ROWS = "solarhub_sees_organization(organization_id) OR solarhub_is_system()"
 
-_SUMMED = """energy_generated_kwh, energy_consumed_kwh, energy_imported_kwh, energy_exported_kwh, energy_charged_kwh,
-    energy_discharged_kwh, self_consumed_kwh, co2_avoided_kg"""
-_WATCHED = f"organization_id, summary_date, site_id, device_id, {_SUMMED}".replace("\n   ", "").split(", ")
+_WATCHED = (
+    "organization_id", "summary_date", "site_id", "device_id", "energy_generated_kwh", "energy_consumed_kwh", "energy_imported_kwh",
+    "energy_exported_kwh", "energy_charged_kwh", "energy_discharged_kwh", "self_consumed_kwh", "co2_avoided_kg",
+)
 
 
 def _of(row: str) -> str:

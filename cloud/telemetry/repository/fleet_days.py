@@ -42,8 +42,8 @@ SITES_IN_SCOPE = """
     WHERE status::text <> 'decommissioned' AND ($1::uuid[] IS NULL OR organization_id = ANY ($1::uuid[]))
 """
 
-_ENERGIES = (*SUMMED, *_OF_KNOWN)
-_KEPT = (*_ENERGIES, "sites_with_data")
+_TOTALS = (*SUMMED, *_OF_KNOWN)
+_KEPT = (*_TOTALS, "sites_with_data")
 
 # By the clock of the database, as the triggers that queue days go by it.
 _FIRST_TO_COME = "(now() AT TIME ZONE 'UTC')::date - 2"
@@ -59,7 +59,7 @@ _DAYS = f"""
             AND (SELECT true FROM fleet_days_dirty AS dirty
                  WHERE dirty.organization_id = fleet.organization_id AND dirty.summary_date IS NULL LIMIT 1) IS NULL
     )
-    SELECT $2::date + day AS summary_date, {", ".join(f"sum({name}) AS {name}" for name in _ENERGIES)},
+    SELECT $2::date + day AS summary_date, {", ".join(f"sum({name}) AS {name}" for name in _TOTALS)},
         coalesce(sum(sites_with_data), 0) AS sites_with_data,
         array_agg(organization.id) FILTER (WHERE kept.organization_id IS NULL) AS to_be_summed,
         (SELECT count(*) FROM ({SITES_IN_SCOPE}) AS site) AS sites

@@ -98,6 +98,8 @@ class TestReplica:
             asked = await self.with_replica(world, replica)
             site = (await ask(asked, "/portfolio"))["items"][0]
             assert site["today"]["energy_generated_kwh"] == 12
+            energy = await ask(asked, "/portfolio/energy", **{"from": "2026-06-01", "to": "2026-06-01"})
+            assert energy["days"][0]["energy_generated_kwh"] == 12
             async with (
                 world.api.services.db.transaction(SYSTEM) as primary,
                 replica.transaction(SYSTEM, otherwise=primary) as conn,
